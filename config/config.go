@@ -1,0 +1,129 @@
+package config
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+
+	"github.com/fstack-go/fstack/stack"
+)
+
+// Config is what a config.ini says.
+type Config struct {
+	File   string // the name it was read under
+	DPDK   DPDK
+	Stack  Stack
+	Ports  []Port // those of port_list, in ascending order
+	Vdevs  []Vdev // vdev0, vdev1 …
+	Bonds  []Bond // bond0, bond1 …
+	Sysctl []Setting
+
+	Warnings []Warning // what is unknown or has no effect, in the order of the file
+}
+
+// DPDK is the section [dpdk].
+type DPDK struct {
+	Lcores       []int  // the bits of lcore_mask, ascending, at least one
+	Channels     int    // memory channels, 0: EAL finds out
+	MemoryMB     int    // memory to reserve, 0: as needed
+	NoHuge       NoHuge // whether to run on hugepages
+	FilePrefix   string // tells instances on one machine apart
+	BaseVirtAddr uint64 // where EAL maps its memory, 0: anywhere
+	Allow        []string
+	LogLevel     int // EAL's, 1 (emergency) to 8 (debug), 0: EAL's default
+	EALArgs      []string
+
+	Promiscuous  bool
+	NUMA         bool // mbuf pools on the device's NUMA node
+	TSO          bool
+	TxCsumSkip   bool // checksums in software even if the device can
+	VLANStrip    bool
+	SymmetricRSS bool
+
+	idleSleep int
+	ports     []int
+	vdevs     int
+	bonds     int
+	logLevel  int
+	logPrefix string
+}
+
+// NoHuge is the value of no_huge.
+type NoHuge int
+
+// The values of no_huge.
+const (
+	HugeAuto  NoHuge = iota // hugepages if they can be had
+	HugeNever               // never
+	HugeMust                // an error without
+)
+
+// Stack is the section [stack].
+type Stack struct {
+	TCP         string // "netstack" or "fstack"
+	Idle        stack.Idle
+	Nameservers []netip.AddrPort
+	LogLevel    slog.Level
+	LogFile     string // prefix of the log file's name, empty: standard error
+
+	idle, logLevel string
+}
+
+// Port is a section [portN].
+type Port struct {
+	ID       int    // DPDK's port number
+	Name     string // of the interface, as the tools show it
+	Addr     netip.Prefix
+	Gateway  netip.Addr
+	Addr6    netip.Prefix
+	Gateway6 netip.Addr
+	VIPs     []netip.Prefix // further addresses
+	MTU      int            // bytes of IP packet
+	Lcores   []int          // which serve it, ascending
+
+	addr, gateway, addr6, gateway6, broadcast netip.Addr
+	netmask                                   int // bits, -1: not given
+	prefixLen, vipPrefixLen                   int
+	vips6                                     []netip.Addr
+}
+
+// Prefixes are all addresses of the port with their nets, the main ones first.
+func (p *Port) Prefixes() []netip.Prefix {
+	var all []netip.Prefix
+	for _, a := range append([]netip.Prefix{p.Addr, p.Addr6}, p.VIPs...) {
+		if a.IsValid() {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// Vdev is a section [vdevN]: a device that EAL makes without hardware.
+type Vdev struct {
+	Name  string // as EAL knows it, e.g. net_tap0
+	Args  string // what follows the name in its device string
+	Netns string // namespace of the kernel end, empty: that of the process
+	Iface string // name of the kernel end, empty: it has none
+	// KernelAddrs are set on the kernel end.
+	KernelAddrs []netip.Prefix
+
+	devargs, path    string
+	queues, size, cq int
+	mac              net.HardwareAddr
+}
+
+// Bond is a section [bondN]: several ports that act as one, by DPDK's bonding driver.
+type Bond struct {
+	Name string // net_bonding0 …
+	Args string
+
+	mode, socket, poll, up, down int
+	slave, primary, policy       string
+	mac                          net.HardwareAddr
+}
+
+// Setting is a line of [freebsd.sysctl]: a name of FreeBSD's and its value, for the layers that know it.
+type Setting struct {
+	Name, Value string
+	Line        int
+}
