@@ -2,22 +2,22 @@ package cc
 
 import "unsafe"
 
-// State is one connection's congestion control: 64 bytes, no pointers. The zero value is not ready: call Init.
+// State is one connection's congestion control: 64 bytes, no pointers. Start makes it ready.
 type State struct {
 	Cwnd     uint32 // congestion window, bytes
 	Ssthresh uint32 // slow start threshold, bytes; Unlimited until the first congestion
 	MSS      uint16 // bytes of payload per segment (SMSS)
 	id       ID
 	flags    flags
-	credit   uint32 // bytes acknowledged that have not yet grown the window
 
-	// Congestion window validation, RFC 7661.
-	roundEnd  uint32 // the round trip ends when this sequence number is acknowledged
-	roundBase uint32 // bytes delivered when it began
-	pipeACK   uint32 // bytes delivered in a recent round trip, the most of the sampling period
-	pipeTick  uint32 // when pipeACK was measured, in ticks
+	// Congestion window validation (validate.go).
+	unusedTick uint32 // since when less than half of the window is used, in ticks
+	roundEnd   uint32 // the round trip ends when this sequence number is acknowledged
+	roundBase  uint32 // Sample.Total when it began
+	pipeACK    uint32 // bytes delivered in a round trip, the most of the sampling period
+	pipeTick   uint32 // when pipeACK was measured, in ticks
 
-	words [8]uint32 // the algorithm's own
+	words [8]uint32 // the algorithm's own; HyStart++ has the last four until slow start is first left
 }
 
 const _ = uint(64-unsafe.Sizeof(State{})) + uint(unsafe.Sizeof(State{})-64) // one cache line
@@ -25,7 +25,23 @@ const _ = uint(64-unsafe.Sizeof(State{})) + uint(unsafe.Sizeof(State{})-64) // o
 // Unlimited is the Ssthresh of a connection that has met no congestion.
 const Unlimited = 1<<31 - 1
 
+// cwndMax is larger than any window that TCP can announce (RFC 7323 §2.3: 2^30).
+const cwndMax = 1 << 30
+
 type flags uint8
+
+const (
+	hystartOn  flags = 1 << iota // the initial slow start: HyStart++ looks for its end
+	inCSS                        // HyStart++'s conservative slow start
+	pipeKnown                    // pipeACK has been measured (RFC 7661 §4.2: else it is undefined)
+	unused                       // the window is not validated, since unusedTick
+	lossUnused                   // it was not when the loss was found (RFC 7661 §4.4.2)
+	afterRTO                     // CUBIC: the next congestion avoidance is the first after a timeout
+	roundOpen                    // roundBase is known
+)
+
+// tick is a coarse time of 1.024 ms that wraps after 50 days.
+func tick(now int64) uint32 { return uint32(now >> 10) }
 
 // Sample is what one ACK told, for Algorithm.Ack and Notify. Times and durations are microseconds, amounts bytes.
 type Sample struct {
@@ -42,7 +58,10 @@ type Sample struct {
 	MinRTT    uint32 // least of the last minutes, 0: no sample yet
 	Rate      Rate   // delivery rate
 	CE        uint32 // bytes reported as having met congestion (ECN), for DCTCP
+	Resent    uint32 // EventRecovered: bytes that were sent again in the episode
+	Idle      uint32 // EventIdle: µs since the last segment was sent
 	Recovery  bool   // in fast recovery or CWR: PRR governs Cwnd, the algorithm leaves it alone unless it OwnsRecovery
+	Timeout   bool   // after an RTO, before what was sent until then is acknowledged
 }
 
 // Rate is one delivery rate sample (draft-cheng-iccrg-delivery-rate-estimation §3.3). Interval 0: no sample.
@@ -79,7 +98,8 @@ const (
 	EventRecovered
 	// EventUndo: the loss was none; State was put back to what it was before EventLoss or EventTimeout.
 	EventUndo
-	// EventIdle: data is sent after more than one RTO without (RFC 5681 §4.1); Cwnd was restarted already.
+	// EventIdle: data is sent again with nothing in flight, after Sample.Idle without a segment. If that is more
+	// than an RTO, Cwnd was restarted before (RFC 5681 §4.1).
 	EventIdle
 )
 
@@ -103,7 +123,7 @@ type Algorithm interface {
 	Traits() Traits
 	// Init sets up the algorithm's words; Cwnd, Ssthresh and MSS are set.
 	Init(s *State)
-	// Ack takes note of an ACK that delivered data.
+	// Ack takes note of an ACK that delivered data, also in Recovery.
 	Ack(s *State, k *Sample)
 	// Notify takes note of an event. k is of the ACK that caused it; for EventTimeout and EventIdle it has only
 	// Now, InFlight, Una, Nxt, Total, SRTT and MinRTT.

@@ -19,8 +19,15 @@ func Register(a Algorithm) ID {
 	return ID(len(registry) - 1)
 }
 
-// Lookup finds an algorithm by the name that TCP_CONGESTION and net.inet.tcp.cc.algorithm use.
+// Default is the algorithm of connections that ask for none.
+var Default = Cubic
+
+// Lookup finds an algorithm by the name that TCP_CONGESTION and net.inet.tcp.cc.algorithm use: BSD's names, and
+// Linux's reno for newreno.
 func Lookup(name string) (ID, error) {
+	if name == "reno" {
+		name = "newreno"
+	}
 	for id, a := range registry {
 		if a.Name() == name {
 			return ID(id), nil

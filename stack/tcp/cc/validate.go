@@ -1,0 +1,54 @@
+package cc
+
+// Congestion window validation, RFC 7661: a window that the application does not use says nothing about the network.
+// It does not grow, and a loss then reduces what was really sent.
+
+const (
+	pipePeriodMin = 1_000_000 >> 10   // RFC 7661 §4.2: pipeACK is of the last max(3 RTT, 1 s), in ticks
+	unusedMax     = 300_000_000 >> 10 // §4.4.3: after five minutes the window shrinks, in ticks
+)
+
+// measure updates pipeACK, the most that a recent round trip has delivered, and with it whether the window is
+// validated. Half a window in flight right now counts as use as well: slow start doubles what the last round
+// trip delivered.
+func (s *State) measure(k *Sample) {
+	now := tick(k.Now)
+	if seqGEQ(k.Una, s.roundEnd) {
+		if s.flags&roundOpen != 0 {
+			sample := k.Total - s.roundBase
+			if sample >= s.pipeACK || s.flags&pipeKnown == 0 || now-s.pipeTick > max(3*k.SRTT>>10, pipePeriodMin) {
+				s.pipeACK, s.pipeTick = sample, now
+			}
+			s.flags |= pipeKnown
+		}
+		s.flags |= roundOpen
+		s.roundEnd, s.roundBase = k.Nxt, k.Total
+	}
+	switch {
+	case s.flags&pipeKnown == 0 || max(s.pipeACK, k.Prior) >= s.Cwnd/2:
+		s.flags &^= unused
+	case s.flags&unused == 0:
+		s.flags |= unused
+		s.unusedTick = now
+	case now-s.unusedTick > unusedMax:
+		s.unusedTick = now
+		if iw := s.initialWindow(); s.Cwnd > iw {
+			s.remember()
+			s.Cwnd = max(s.Cwnd/2, iw)
+		}
+	}
+}
+
+// recovered ends the response of a window that was not in use when the loss was found: what had to be sent again
+// did not fit the path either (RFC 7661 §4.4.2). pipeACK is measured anew.
+func (s *State) recovered(k *Sample) {
+	if s.flags&lossUnused == 0 {
+		return
+	}
+	floor := s.segments(2)
+	s.Cwnd = max(s.Cwnd-min(k.Resent/2, s.Cwnd), min(floor, s.Cwnd))
+	s.Ssthresh = max(s.Cwnd, floor)
+	s.flags &^= lossUnused | pipeKnown | unused
+	s.pipeACK = 0
+	s.roundEnd, s.roundBase = k.Nxt, k.Total
+}
