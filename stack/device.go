@@ -75,3 +75,6 @@ func (q *Queue) Taken() []Frame { return q.tx[:q.n] }
 // Sent tells the queue, from the device, that the first n taken frames left and that their slots have fresh
 // memory behind the kept ones: the device has moved the others to the front.
 func (q *Queue) Sent(n int) { q.n -= n }
+
+// Limit tells the queue, from the device, that only the first n slots have memory now: a pool may run dry.
+func (q *Queue) Limit(n int) { q.tx = q.tx[:n] }
