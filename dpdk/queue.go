@@ -1,0 +1,204 @@
+//go:build !nodpdk
+
+package dpdk
+
+/*
+#cgo noescape fs_exchange
+#cgo nocallback fs_exchange
+#cgo noescape fs_flush
+#cgo nocallback fs_flush
+#include <stdlib.h>
+#include <rte_ethdev.h>
+#include "eal.h"
+#include "exchange.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fstack-go/fstack/stack"
+)
+
+// QueuePair is one receive and one transmit queue of a port, with the frames between them and a loop. It belongs
+// to that loop, except where its methods say otherwise.
+type QueuePair struct {
+	queue stack.Queue
+	c     *C.struct_fs_queue
+	tx    []stack.Frame // all slots, in C memory
+	rx    []stack.Frame
+	port  *Port
+	index int
+	rxFD  int
+	event bool // rxFD is an eventfd
+}
+
+var (
+	_ stack.Device  = (*QueuePair)(nil)
+	_ stack.Sleeper = (*QueuePair)(nil)
+)
+
+// QueuePair is the device of a loop: queue pair i of the port. It is the same at each call.
+func (p *Port) QueuePair(i int) (*QueuePair, error) {
+	eal.mu.Lock()
+	defer eal.mu.Unlock()
+	if err := p.usable(); err != nil {
+		return nil, err
+	}
+	if i < 0 || i >= p.config.Queues {
+		return nil, p.refuse("queue pair", "%d wanted, but the port has 0 to %d", i, p.config.Queues-1)
+	}
+	if p.queues == nil {
+		p.queues = make([]*QueuePair, p.config.Queues)
+	}
+	if p.queues[i] != nil {
+		return p.queues[i], nil
+	}
+	q := &QueuePair{port: p, index: i, rxFD: -1}
+	q.c = (*C.struct_fs_queue)(C.calloc(1, C.sizeof_struct_fs_queue))
+	q.c.port, q.c.queue, q.c.pool = p.cid(), C.uint16_t(i), p.pools[i].pool
+	q.c.lcore = C.uint32_t(p.lcoreOf(i))
+	q.c.max_frame = C.uint32_t(p.config.MTU + frameHeader)
+	if p.setup.tx_offloads&txSeg != 0 {
+		q.c.multi_segs = 1
+	}
+	if rc := C.fs_queue_open(q.c); rc < 0 {
+		C.free(unsafe.Pointer(q.c))
+		return nil, &Error{Op: "queue pair", Port: p.id, Err: errnoOf(rc, 0)}
+	}
+	q.tx = unsafe.Slice((*stack.Frame)(unsafe.Pointer(q.c.tx)), C.FS_TX_SLOTS)
+	q.rx = unsafe.Slice((*stack.Frame)(unsafe.Pointer(q.c.rx)), C.FS_RX_SLOTS)
+	q.queue = stack.MakeQueue(q.tx)
+	q.queue.Limit(int(q.c.have))
+	q.findRxFD()
+	p.queues[i] = q
+	return q, nil
+}
+
+// Queue implements stack.Device.
+func (q *QueuePair) Queue() *stack.Queue { return &q.queue }
+
+// Exchange implements stack.Device.
+func (q *QueuePair) Exchange() {
+	if q.c == nil { // closed
+		return
+	}
+	taken := len(q.queue.Taken())
+	r := uint64(C.fs_exchange(q.c, C.uint32_t(taken)))
+	q.queue.Rx = q.rx[:r>>32]
+	q.sent(taken, r)
+}
+
+// Flush implements stack.Device.
+func (q *QueuePair) Flush() {
+	if taken := len(q.queue.Taken()); taken > 0 {
+		q.sent(taken, uint64(C.fs_flush(q.c, C.uint32_t(taken))))
+	}
+}
+
+// sent unpacks FS_RESULT.
+func (q *QueuePair) sent(taken int, r uint64) {
+	q.queue.Sent(taken - int(r&0xffff))
+	q.queue.Limit(int(r >> 16 & 0xffff))
+}
+
+// Info implements stack.Device. It may be called from anywhere.
+func (q *QueuePair) Info() stack.DeviceInfo {
+	p := q.port
+	return stack.DeviceInfo{
+		Name: p.name, Driver: p.driver, MAC: p.mac, MTU: p.config.MTU, Offloads: p.offers,
+		Socket: p.pools[q.index].socket, Queue: q.index, Queues: p.config.Queues,
+	}
+}
+
+// Counters are the queue pair's own. They may be read from anywhere; they are exact between two exchanges.
+func (q *QueuePair) Counters() QueueCounters {
+	if q.c == nil {
+		return QueueCounters{}
+	}
+	return *(*QueueCounters)(unsafe.Pointer(&q.c.counters))
+}
+
+// findRxFD looks for a descriptor to wait on.
+func (q *QueuePair) findRxFD() {
+	p := q.port
+	// net_vhost has one only while a guest is connected, and another for each guest.
+	if p.setup.rx_interrupts == 0 || p.driver == "net_vhost" {
+		return
+	}
+	fd := int(C.rte_eth_dev_rx_intr_ctl_q_get_fd(p.cid(), C.uint16_t(q.index)))
+	if fd < 0 {
+		return
+	}
+	kind, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	if err != nil {
+		return
+	}
+	q.rxFD, q.event = fd, strings.Contains(kind, "eventfd")
+}
+
+// RxFD implements stack.Sleeper.
+func (q *QueuePair) RxFD() int { return q.rxFD }
+
+// ArmRx implements stack.Sleeper. A TAP descriptor is readable while frames wait, whether armed or not, and is not
+// read from here: that would lose a frame.
+func (q *QueuePair) ArmRx(on bool) error {
+	if !q.event || q.c == nil {
+		return nil
+	}
+	op, rc := "rte_eth_dev_rx_intr_enable", C.int(0)
+	if on {
+		rc = C.rte_eth_dev_rx_intr_enable(q.port.cid(), C.uint16_t(q.index))
+	} else {
+		op = "rte_eth_dev_rx_intr_disable"
+		rc = C.rte_eth_dev_rx_intr_disable(q.port.cid(), C.uint16_t(q.index))
+		q.drain()
+	}
+	if rc < 0 && syscall.Errno(-rc) != syscall.ENOTSUP {
+		return &Error{Op: op, Port: q.port.id, Err: errnoOf(rc, 0)}
+	}
+	return nil
+}
+
+// drain takes the signal of an eventfd, which may be a blocking one.
+func (q *QueuePair) drain() {
+	ready := []unix.PollFd{{Fd: int32(q.rxFD), Events: unix.POLLIN}}
+	if n, err := unix.Poll(ready, 0); err == nil && n > 0 {
+		var count [8]byte
+		unix.Read(q.rxFD, count[:])
+	}
+}
+
+// Close implements stack.Device: it sends what is in the queue, if the device takes it, and closes the port with the
+// last of its queue pairs.
+func (q *QueuePair) Close() error {
+	eal.mu.Lock()
+	defer eal.mu.Unlock()
+	p := q.port
+	if q.c == nil || p.closed || !eal.started {
+		return nil
+	}
+	q.Flush()
+	q.free()
+	for _, other := range p.queues {
+		if other != nil {
+			return nil
+		}
+	}
+	return p.close()
+}
+
+// free gives back all frames. What was in the queue is lost.
+func (q *QueuePair) free() {
+	C.fs_queue_close(q.c)
+	C.free(unsafe.Pointer(q.c))
+	q.c, q.rx, q.tx, q.rxFD = nil, nil, nil, -1
+	q.queue = stack.MakeQueue(nil)
+	q.port.queues[q.index] = nil
+}

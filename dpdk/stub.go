@@ -1,0 +1,110 @@
+//go:build nodpdk
+
+package dpdk
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/fstack-go/fstack/stack"
+)
+
+// errStub is what everything returns in a build without DPDK.
+var errStub = fmt.Errorf("built without DPDK (tag nodpdk): %w", errors.ErrUnsupported)
+
+// Version is that of the DPDK libraries in use: none.
+func Version() string { return "none" }
+
+// Init starts EAL.
+func Init(Config) error { return errStub }
+
+// Cleanup has nothing to give back.
+func Cleanup() error { return nil }
+
+// LcoreSocket is the NUMA node of an lcore.
+func LcoreSocket(int) int { return -1 }
+
+// AddVdev plugs in a virtual device.
+func AddVdev(string, string, *os.File) ([]int, error) { return nil, errStub }
+
+// RemoveVdev unplugs a virtual device.
+func RemoveVdev(string) error { return errStub }
+
+// Ports are the ports that EAL knows: none.
+func Ports() []int { return nil }
+
+// Port is a started port: there is none.
+type Port struct{ _ [0]func() }
+
+// OpenPort sets a port up.
+func OpenPort(PortConfig) (*Port, error) { return nil, errStub }
+
+// ID is DPDK's number of the port.
+func (p *Port) ID() int { return NoPort }
+
+// MAC is the port's Ethernet address.
+func (p *Port) MAC() net.HardwareAddr { return nil }
+
+// MTU is the largest IP packet in bytes.
+func (p *Port) MTU() int { return 0 }
+
+// Queues is the number of queue pairs.
+func (p *Port) Queues() int { return 0 }
+
+// Driver is the name of the driver.
+func (p *Port) Driver() string { return "" }
+
+// Name is the name of the device.
+func (p *Port) Name() string { return "" }
+
+// LinkStatus asks the device for its link.
+func (p *Port) LinkStatus() (Link, error) { return Link{}, errStub }
+
+// Stats reads the device's basic statistics.
+func (p *Port) Stats() (Stats, error) { return Stats{}, errStub }
+
+// XStats reads the device's extended statistics.
+func (p *Port) XStats() ([]XStat, error) { return nil, errStub }
+
+// Mbufs counts the mbufs in use.
+func (p *Port) Mbufs() (inUse, total int) { return 0, 0 }
+
+// Close stops the port.
+func (p *Port) Close() error { return errStub }
+
+// QueuePair is one receive and one transmit queue of a port: there is none.
+type QueuePair struct{ queue stack.Queue }
+
+var (
+	_ stack.Device  = (*QueuePair)(nil)
+	_ stack.Sleeper = (*QueuePair)(nil)
+)
+
+// QueuePair is the device of a loop.
+func (p *Port) QueuePair(int) (*QueuePair, error) { return nil, errStub }
+
+// Queue implements stack.Device.
+func (q *QueuePair) Queue() *stack.Queue { return &q.queue }
+
+// Exchange implements stack.Device.
+func (q *QueuePair) Exchange() {}
+
+// Flush implements stack.Device.
+func (q *QueuePair) Flush() {}
+
+// Info implements stack.Device.
+func (q *QueuePair) Info() stack.DeviceInfo { return stack.DeviceInfo{} }
+
+// Counters are the queue pair's own.
+func (q *QueuePair) Counters() QueueCounters { return QueueCounters{} }
+
+// RxFD implements stack.Sleeper.
+func (q *QueuePair) RxFD() int { return -1 }
+
+// ArmRx implements stack.Sleeper.
+func (q *QueuePair) ArmRx(bool) error { return errStub }
+
+// Close implements stack.Device.
+func (q *QueuePair) Close() error { return errStub }
