@@ -33,12 +33,9 @@ type DPDK struct {
 	LogLevel     int // EAL's, 1 (emergency) to 8 (debug), 0: EAL's default
 	EALArgs      []string
 
-	Promiscuous  bool
-	NUMA         bool // mbuf pools on the device's NUMA node
-	TSO          bool
-	TxCsumSkip   bool // checksums in software even if the device can
-	VLANStrip    bool
-	SymmetricRSS bool
+	Promiscuous bool
+	TSO         bool
+	TxCsumSkip  bool // checksums in software even if the device can
 
 	idleSleep int
 	ports     []int

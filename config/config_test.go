@@ -30,7 +30,7 @@ func TestDefaults(t *testing.T) {
 	if want := []int{0}; !reflect.DeepEqual(c.DPDK.Lcores, want) {
 		t.Errorf("lcores %v, want %v", c.DPDK.Lcores, want)
 	}
-	if d := c.DPDK; d.NoHuge != HugeAuto || d.FilePrefix != "fstack" || !d.Promiscuous || !d.NUMA || d.TSO || d.TxCsumSkip || !d.VLANStrip {
+	if d := c.DPDK; d.NoHuge != HugeAuto || d.FilePrefix != "fstack" || !d.Promiscuous || d.TSO || d.TxCsumSkip {
 		t.Errorf("defaults of [dpdk]: %+v", d)
 	}
 	if s := c.Stack; s.TCP != "netstack" || s.Idle != stack.IdlePoll || s.LogLevel != slog.LevelInfo || s.LogFile != "" {
@@ -54,11 +54,10 @@ no_huge=1
 file_prefix=one
 base_virtaddr=0x7f0000000000
 promiscuous=0
-numa_on=0
+numa_on=1
 tso=1
 tx_csum_offoad_skip=1
-vlan_strip=0
-symmetric_rss=1
+symmetric_rss=0
 idle_sleep=20
 allow=02:00.0,0000:03:00.1,mac=1,x=2
 port_list=0,2
@@ -114,7 +113,7 @@ net.inet.tcp.cc.algorithm=cubic
 	if want := (DPDK{
 		Lcores: []int{0, 2, 3, 5}, Channels: 4, MemoryMB: 512, NoHuge: HugeNever, FilePrefix: "one", BaseVirtAddr: 0x7f0000000000,
 		Allow: []string{"02:00.0", "0000:03:00.1,mac=1,x=2"}, LogLevel: 7, EALArgs: []string{"--single-file-segments", "--in-memory"},
-		TSO: true, TxCsumSkip: true, SymmetricRSS: true,
+		TSO: true, TxCsumSkip: true,
 	}); !reflect.DeepEqual(c.DPDK, want) {
 		t.Errorf("[dpdk]\n%+v, want\n%+v", c.DPDK, want)
 	}
@@ -151,7 +150,7 @@ net.inet.tcp.cc.algorithm=cubic
 	if b, want := c.Bonds[0], "mode=4,slave=0000:0a:00.0,slave=0000:0a:00.1,primary=0000:0a:00.0,xmit_policy=l23,mac=f0:98:38:00:00:01,socket_id=0,lsc_poll_period_ms=100,up_delay=10,down_delay=50"; b.Name != "net_bonding0" || b.Args != want {
 		t.Errorf("bond 0: %+v, want args %s", b, want)
 	}
-	if len(c.Sysctl) != 1 || c.Sysctl[0].Name != "net.inet.tcp.cc.algorithm" || c.Sysctl[0].Value != "cubic" || c.Sysctl[0].Line != 64 {
+	if len(c.Sysctl) != 1 || c.Sysctl[0].Name != "net.inet.tcp.cc.algorithm" || c.Sysctl[0].Value != "cubic" || c.Sysctl[0].Line != 63 {
 		t.Errorf("sysctl %+v", c.Sysctl)
 	}
 	if len(c.Warnings) > 0 {
@@ -210,7 +209,7 @@ func TestFStackFile(t *testing.T) {
 	for _, w := range c.Warnings {
 		named = append(named, strings.TrimSpace(w.Section+" "+w.Key))
 	}
-	if got, want := strings.Join(named, ", "), "dpdk vlan_filter, dpdk pkt_tx_delay, freebsd.boot"; got != want {
+	if got, want := strings.Join(named, ", "), "dpdk vlan_strip, dpdk vlan_filter, dpdk pkt_tx_delay, freebsd.boot"; got != want {
 		t.Errorf("warnings of %s, want %s", got, want)
 	}
 	if len(c.Sysctl) != 33 {

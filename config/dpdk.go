@@ -41,14 +41,14 @@ var dpdkKeys = []key[DPDK]{
 		return nil
 	}},
 	{name: "promiscuous", help: "Whether ports take frames for other stations' addresses. Default: 1.", set: flag(func(d *DPDK) *bool { return &d.Promiscuous })},
-	{name: "numa_on", help: "Whether mbufs come from the NUMA node of their port. Default: 1.", set: flag(func(d *DPDK) *bool { return &d.NUMA })},
+	{name: "numa_on", help: "Whether mbufs come from the NUMA node of their lcore.", without: "they always do", asIf: "1"},
 	{name: "tso", help: "Whether ports that can do it cut TCP segments from larger sends. Default: 0.", set: flag(func(d *DPDK) *bool { return &d.TSO })},
 	{name: "tx_csum_offoad_skip", help: "Whether checksums are made in software even by ports that could. Default: 0.", set: flag(func(d *DPDK) *bool { return &d.TxCsumSkip })},
-	{name: "vlan_strip", help: "Whether ports that can do it take VLAN tags off received frames. Default: 1.", set: flag(func(d *DPDK) *bool { return &d.VLANStrip })},
-	{name: "symmetric_rss", help: "Whether both directions of a flow hash to the same queue. Default: 0.", set: flag(func(d *DPDK) *bool { return &d.SymmetricRSS })},
+	{name: "vlan_strip", help: "Whether ports take VLAN tags off received frames.", without: "VLANs are not supported yet"},
+	{name: "symmetric_rss", help: "Whether both directions of a flow hash to the same queue.", without: "ports have one queue so far", asIf: "0"},
 	{name: "vlan_filter", help: "VLANs to have addresses on.", without: "VLANs are not supported yet"},
 	{name: "idle_sleep", help: "Microseconds to sleep when no packet comes. Any but 0 means [stack] idle=adaptive, unless that key is there.", set: number(func(d *DPDK) *int { return &d.idleSleep }, 0, 1_000_000)},
-	{name: "pkt_tx_delay", help: "Microseconds to hold packets back so that more leave together.", without: "packets leave at the end of each turn"},
+	{name: "pkt_tx_delay", help: "Microseconds to hold packets back so that more leave together.", without: "packets leave at the end of each turn", asIf: "0"},
 	{name: "allow", help: "PCI devices to use, separated by commas, e.g. 02:00.0,03:00.0. Default: all that are bound to DPDK, or none if there is a vdev.", set: func(d *DPDK, v string) (err error) {
 		d.Allow, err = pciDevices(v)
 		return err
@@ -106,7 +106,7 @@ func pciDevices(v string) (devices []string, err error) {
 
 // stackSection reads [dpdk] and [stack], which speak of the same things here and there.
 func (f *file) stackSection(c *Config) {
-	c.DPDK = DPDK{Lcores: []int{0}, FilePrefix: "fstack", Promiscuous: true, NUMA: true, VLANStrip: true, ports: []int{0}, logPrefix: "./f-stack-"}
+	c.DPDK = DPDK{Lcores: []int{0}, FilePrefix: "fstack", Promiscuous: true, ports: []int{0}, logPrefix: "./f-stack-"}
 	apply(f, "dpdk", &c.DPDK, dpdkKeys)
 
 	idle := "poll"

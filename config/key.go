@@ -11,8 +11,8 @@ type key[T any] struct {
 	help string // a sentence for docs/configuration.md
 	// set reads the value; its error says what is wrong and what would be right. nil: the key has no effect.
 	set func(into *T, value string) error
-	// without says why the key has no effect.
-	without string
+	// without says why the key has no effect, and asIf which value is no worse for it: then there is no warning.
+	without, asIf string
 }
 
 // apply reads the keys of a section by their table.
@@ -23,7 +23,9 @@ func apply[T any](f *file, section string, into *T, table []key[T]) {
 		case i < 0:
 			f.warn(section, name, "unknown key, ignored%s", didYouMean(name, names(table)))
 		case table[i].set == nil:
-			f.warn(section, name, "has no effect: %s", table[i].without)
+			if value := f.values[section][name]; value != "" && value != table[i].asIf {
+				f.warn(section, name, "has no effect: %s", table[i].without)
+			}
 		default:
 			value := f.values[section][name]
 			if value == "" {

@@ -136,6 +136,8 @@ func TestWarnings(t *testing.T) {
 		{"[dpdk]\nqqqq=1\n", "config.ini:2: [dpdk] qqqq: unknown key, ignored"},
 		{"[dpdk]\nvlan_filter=1\n", "config.ini:2: [dpdk] vlan_filter: has no effect: VLANs are not supported yet"},
 		{"[dpdk]\npkt_tx_delay=100\n", "config.ini:2: [dpdk] pkt_tx_delay: has no effect: packets leave at the end of each turn"},
+		{"[dpdk]\npkt_tx_delay=0\nnuma_on=1\nsymmetric_rss=0\nvlan_strip=\n", ""},
+		{"[dpdk]\nnuma_on=0\n", "config.ini:2: [dpdk] numa_on: has no effect: they always do"},
 		{"[vlan1]\nportid=0\n", "config.ini:1: [vlan1]: has no effect: VLANs are not supported yet"},
 		{"[dpdkk]\nx=1\n", "config.ini:1: [dpdkk]: unknown section, ignored; did you mean dpdk?"},
 		{"x=1\n", "config.ini:1: [default] x: ignored: it stands before the first section"},
