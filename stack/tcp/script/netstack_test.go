@@ -1,0 +1,43 @@
+package script_test
+
+import (
+	"fmt"
+
+	"github.com/fstack-go/fstack/stack"
+	"github.com/fstack-go/fstack/stack/netstack"
+	"github.com/fstack-go/fstack/stack/tcp/script/lab"
+)
+
+// gvisor puts a stack together that has gVisor's TCP: the reference.
+func gvisor(cfg lab.Config, dev stack.Device, now func() int64) (*lab.Host, error) {
+	st := stack.New(now)
+	port := st.AddPort(dev)
+	n, err := addNetstack(st, port, cfg, true)
+	if err != nil {
+		return nil, err
+	}
+	return &lab.Host{
+		Stack: st, Sockets: n, Settle: n.Settle,
+		Sysctl: func(name, value string) error { return fmt.Errorf("gVisor's TCP: %w", lab.ErrNoSysctl) },
+		Close:  func() error { n.Destroy(); return nil },
+	}, nil
+}
+
+func addNetstack(st *stack.Stack, port int, cfg lab.Config, tcp bool) (*netstack.Netstack, error) {
+	n, err := netstack.New(st, netstack.Config{TCP: tcp})
+	if err != nil {
+		return nil, err
+	}
+	p := netstack.PortConfig{}
+	p.Addrs = append(p.Addrs, cfg.Local)
+	if cfg.Gateway.Is4() {
+		p.Gateway4 = cfg.Gateway
+	} else {
+		p.Gateway6 = cfg.Gateway
+	}
+	if err := n.AddPort(port, p); err != nil {
+		return nil, err
+	}
+	st.AddLayer(n)
+	return n, nil
+}

@@ -1,0 +1,23 @@
+package script_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/fstack-go/fstack/stack/tcp/script"
+)
+
+func files(t *testing.T) []string {
+	t.Helper()
+	list, err := filepath.Glob("testdata/*.pkt")
+	if err != nil || len(list) == 0 {
+		t.Fatalf("no scripts in testdata: %v", err)
+	}
+	return list
+}
+
+func TestGVisor(t *testing.T) {
+	for _, f := range files(t) {
+		t.Run(filepath.Base(f), func(t *testing.T) { script.Run(t, f, gvisor) })
+	}
+}
