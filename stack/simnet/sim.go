@@ -18,6 +18,10 @@ type Sim struct {
 // Now is the simulated time in nanoseconds, for stack.New and New.
 func (s *Sim) Now() int64 { return s.now }
 
+// turn is the simulated time that a round of turns takes: without it a wire without latency would have a round trip of
+// zero, for which no TCP's loss detection is made (it would send again at once, for ever).
+const turn = time.Microsecond
+
 // Run turns until done returns true, for at most limit of simulated time, and returns whether it did.
 // done is asked after each round of turns and may use sockets.
 func (s *Sim) Run(limit time.Duration, done func() bool) bool {
@@ -36,6 +40,12 @@ func (s *Sim) Run(limit time.Duration, done func() bool) bool {
 			if done != nil && done() {
 				return true
 			}
+			if busy {
+				s.now += int64(turn)
+			}
+			if s.now > end {
+				return false
+			}
 		}
 		next := stack.Never
 		for _, st := range s.Stacks {
@@ -48,7 +58,7 @@ func (s *Sim) Run(limit time.Duration, done func() bool) bool {
 			s.now = max(s.now, end)
 			return done != nil && done()
 		}
-		s.now = max(s.now+int64(time.Microsecond), next) // at least a step: no stack can hold the clock
+		s.now = max(s.now+int64(turn), next) // at least a step: no stack can hold the clock
 	}
 }
 
