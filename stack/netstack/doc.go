@@ -1,0 +1,20 @@
+// Package netstack is a gVisor netstack instance as a layer of a stack: ARP, NDP, ICMP, IPv4, IPv6, routes, fragments,
+// UDP, raw sockets and, if asked, gVisor's TCP.
+//
+//	Device ─► Poll ─► Deliver ─► link ─► gVisor ─► endpoint queues ─► Sockets.Recv
+//	Device ◄─ Poll ◄─ Exhale ◄── link ◄─ gVisor ◄─────────────────── Sockets.Send
+//
+// A received frame is copied once, into gVisor's pooled views, and is the device's again when Deliver returns. A packet
+// to send waits in the link's queue, referenced and not copied, until Exhale copies it into a frame of the device.
+//
+// Deliver, Advance and Exhale belong to the loop, with the stack's lock held. Sockets and the functions that change
+// addresses, routes and neighbours may be called from any goroutine: gVisor has locks of its own. It calls back
+// (WritePackets, readiness, neighbour news) with those locks held and from any goroutine, the loop's among them, so
+// nothing here takes the stack's lock in a callback. The order is: the stack's lock, gVisor's, the link's.
+//
+// Time is the stack's: no Go timer runs, and a timer's function runs in the loop. gVisor's TCP has GOMAXPROCS
+// goroutines that process segments; Deliver has the loop yield to them.
+//
+// It does not forward packets between ports, has no VLANs and no packet sockets, and leaves TCP's checksum and
+// segmentation to the device only where gVisor lets it: see link.go.
+package netstack

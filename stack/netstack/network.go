@@ -1,0 +1,126 @@
+package netstack
+
+import (
+	"net/netip"
+	"syscall"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/fstack-go/fstack/stack"
+)
+
+var _ stack.Network = (*Netstack)(nil)
+
+func protoOf(a netip.Addr) tcpip.NetworkProtocolNumber {
+	if a.Is4() {
+		return header.IPv4ProtocolNumber
+	}
+	return header.IPv6ProtocolNumber
+}
+
+// IsLocal implements stack.Network.
+func (n *Netstack) IsLocal(a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	if !a.IsValid() {
+		return false
+	}
+	return a.IsLoopback() || n.g.CheckLocalAddress(0, protoOf(a), toAddress(a)) != 0
+}
+
+// Route implements stack.Network.
+func (n *Netstack) Route(local, remote netip.Addr) (stack.Route, error) {
+	r, err := n.find(local, remote)
+	if err != nil {
+		return stack.Route{}, err
+	}
+	defer r.Release()
+	route := stack.Route{
+		Port:     int(r.NICID() - nicOf(0)),
+		Local:    fromAddress(r.LocalAddress()),
+		NextHop:  remote.Unmap(),
+		MTU:      int(r.MTU()) + ipHeader(remote),
+		Loopback: r.NICID() == loopbackNIC || r.Loop() == gstack.PacketLoop,
+	}
+	if hop := r.NextHop(); hop.Len() != 0 {
+		route.NextHop = fromAddress(hop)
+	}
+	return route, nil
+}
+
+// ipHeader is what gVisor takes off a route's MTU.
+func ipHeader(a netip.Addr) int {
+	if a.Unmap().Is4() {
+		return header.IPv4MinimumSize
+	}
+	return header.IPv6MinimumSize
+}
+
+func (n *Netstack) find(local, remote netip.Addr) (*gstack.Route, error) {
+	var nic tcpip.NICID
+	if z := remote.Zone(); z != "" {
+		if nic = n.nicNamed(z); nic == 0 {
+			return nil, syscall.ENODEV
+		}
+	}
+	local, remote = local.Unmap(), remote.Unmap()
+	if !remote.IsValid() || local.IsValid() && local.Is4() != remote.Is4() {
+		return nil, syscall.EAFNOSUPPORT
+	}
+	if local.IsValid() && local.IsUnspecified() {
+		local = netip.Addr{}
+	}
+	if local.IsValid() && !n.IsLocal(local) {
+		return nil, syscall.EADDRNOTAVAIL
+	}
+	r, err := n.g.FindRoute(nic, toAddress(local), toAddress(remote), protoOf(remote), false)
+	if err != nil {
+		return nil, errno(err)
+	}
+	return r, nil
+}
+
+// Resolve implements stack.Network.
+func (n *Netstack) Resolve(r *stack.Route) (mac [6]byte, state stack.Resolution) {
+	if r.Loopback {
+		return mac, stack.Resolved
+	}
+	var link gstack.LinkResolutionResult
+	done := false
+	// gVisor keeps the function until the answer is there; by then only Changes matters.
+	err := n.g.GetLinkAddress(nicOf(r.Port), toAddress(r.NextHop), toAddress(r.Local), protoOf(r.NextHop), func(res gstack.LinkResolutionResult) {
+		if !done {
+			link, done = res, true
+		}
+	})
+	switch err.(type) {
+	case nil:
+		if len(link.LinkAddress) != 6 {
+			return mac, stack.Unresolved
+		}
+		return [6]byte([]byte(link.LinkAddress)), stack.Resolved
+	case *tcpip.ErrWouldBlock:
+		return mac, stack.Resolving
+	}
+	return mac, stack.Unresolved
+}
+
+// Confirm implements stack.Network.
+func (n *Netstack) Confirm(r *stack.Route) {
+	if !r.Loopback {
+		_ = n.confirm(r)
+	}
+}
+
+func (n *Netstack) confirm(r *stack.Route) error { return nil }
+
+// Changes implements stack.Network.
+func (n *Netstack) Changes() uint64 { return n.changes.Load() }
+
+// SetSegments implements stack.Network.
+func (n *Netstack) SetSegments(f func(port int, src, dst netip.Addr, segment []byte)) {
+	n.segments.mu.Lock()
+	defer n.segments.mu.Unlock()
+	n.segments.f = f
+}

@@ -1,0 +1,124 @@
+package netstack
+
+import (
+	"fmt"
+	"net/netip"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/fstack-go/fstack/stack"
+)
+
+// PortConfig says what a port of the stack is to netstack.
+type PortConfig struct {
+	Name  string         // of the interface; empty: the device's
+	MTU   int            // bytes of IP packet, 0: the device's
+	Addrs []netip.Prefix // addresses with their prefix lengths
+	// Gateway4 and Gateway6 are the default routers; the zero Addr: none. Gateway6 may be link-local.
+	Gateway4, Gateway6 netip.Addr
+	// Broadcast is checked if it is set: it must be the last address of the net of one of Addrs.
+	Broadcast netip.Addr
+}
+
+// AddPort gives a port of the stack to netstack, before the loop starts or with the stack's lock held.
+func (n *Netstack) AddPort(port int, cfg PortConfig) error {
+	if port < 0 || port >= n.st.Ports() {
+		return fmt.Errorf("netstack: add port %d: the stack has %d ports", port, n.st.Ports())
+	}
+	dev := n.st.Port(port)
+	info := dev.Info()
+	if cfg.MTU == 0 {
+		cfg.MTU = info.MTU
+	}
+	if cfg.Name == "" {
+		cfg.Name = info.Name
+	}
+	if err := cfg.check(info); err != nil {
+		return fmt.Errorf("netstack: add port %d: %w", port, err)
+	}
+	for len(n.links) <= port {
+		n.links = append(n.links, nil)
+	}
+	if n.links[port] != nil {
+		return fmt.Errorf("netstack: add port %d: it was added before", port)
+	}
+	l := newLink(n, port, dev, cfg.MTU)
+	if err := n.g.CreateNICWithOptions(nicOf(port), l, gstack.NICOptions{Name: cfg.Name}); err != nil {
+		return fmt.Errorf("netstack: add port %d as interface %q: %w", port, cfg.Name, errno(err))
+	}
+	n.links[port] = l
+	for _, p := range cfg.Addrs {
+		if err := n.AddAddr(port, p); err != nil {
+			return err
+		}
+	}
+	for _, g := range []netip.Addr{cfg.Gateway4, cfg.Gateway6} {
+		if g.IsValid() {
+			n.g.AddRoute(tcpip.Route{Destination: subnet(netip.PrefixFrom(unspecified(g), 0)), Gateway: toAddress(g), NIC: nicOf(port)})
+		}
+	}
+	return nil
+}
+
+func (c *PortConfig) check(info stack.DeviceInfo) error {
+	if c.MTU < mtuMin || c.MTU > info.MTU {
+		return fmt.Errorf("MTU %d is not within %d and the device's %d", c.MTU, mtuMin, info.MTU)
+	}
+	if len(info.MAC) != 6 {
+		return fmt.Errorf("device %s has no MAC address of 6 bytes but %q", info.Name, info.MAC)
+	}
+	broadcast := !c.Broadcast.IsValid()
+	for _, p := range c.Addrs {
+		if !p.IsValid() {
+			return fmt.Errorf("address %v is not valid", p)
+		}
+		if p.Addr().Is6() && c.MTU < header.IPv6MinimumMTU { // RFC 8200 §5
+			return fmt.Errorf("MTU %d is too small for IPv6 address %v, which needs %d", c.MTU, p, header.IPv6MinimumMTU)
+		}
+		broadcast = broadcast || p.Addr().Is4() && last(p) == c.Broadcast
+	}
+	if !broadcast {
+		return fmt.Errorf("broadcast address %v is not the last address of the net of %v", c.Broadcast, c.Addrs)
+	}
+	if c.Gateway4.IsValid() && !c.Gateway4.Is4() {
+		return fmt.Errorf("gateway %v is not IPv4", c.Gateway4)
+	}
+	if c.Gateway6.IsValid() && (!c.Gateway6.Is6() || c.Gateway6.Is4In6()) {
+		return fmt.Errorf("gateway %v is not IPv6", c.Gateway6)
+	}
+	for _, g := range []netip.Addr{c.Gateway4, c.Gateway6} {
+		if g.IsValid() && !c.onLink(g) {
+			return fmt.Errorf("gateway %v is not in the net of %v", g, c.Addrs)
+		}
+	}
+	return nil
+}
+
+func (c *PortConfig) onLink(a netip.Addr) bool {
+	if a.Is6() && a.IsLinkLocalUnicast() {
+		return true
+	}
+	for _, p := range c.Addrs {
+		if p.Masked().Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+const mtuMin = 576 // bytes that every IPv4 host takes: RFC 791 §3.1
+
+// AddAddr adds an address to a port, and the route to its net. It may be called at run time, from any goroutine.
+func (n *Netstack) AddAddr(port int, p netip.Prefix) error {
+	if port < 0 || port >= len(n.links) || n.links[port] == nil {
+		return fmt.Errorf("netstack: add address %v: no port %d", p, port)
+	}
+	if err := n.addAddr(nicOf(port), p); err != nil {
+		return err
+	}
+	n.g.AddRoute(tcpip.Route{Destination: subnet(p), NIC: nicOf(port)})
+	n.changes.Add(1)
+	return nil
+}
