@@ -15,6 +15,9 @@ type tableSink Table
 func (s *tableSink) Notify(tag uint32, ev stack.Events) {
 	t := (*Table)(s)
 	f := tag & fileMask
+	if int(f) >= len(t.files) {
+		return
+	}
 	t.mu.Lock()
 	if st := state(t.files[f].state.Load()); st.kind() != kindNone && st.tag(f) == tag {
 		t.notify(f, st, ev)

@@ -12,6 +12,9 @@ type numbers struct {
 func (s *numbers) next(n int) int {
 	for level := range s.levels {
 		word := n >> 6
+		if word >= 1<<(18-6*level) {
+			break
+		}
 		if free := ^s.word(level, word) & (^uint64(0) << (n & 63)); free != 0 {
 			n = word<<6 + bits.TrailingZeros64(free)
 			for level--; level >= 0; level-- {
