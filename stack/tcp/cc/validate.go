@@ -45,10 +45,13 @@ func (s *State) recovered(k *Sample) {
 	if s.flags&lossUnused == 0 {
 		return
 	}
-	floor := s.segments(2)
-	s.Cwnd = max(s.Cwnd-min(k.Resent/2, s.Cwnd), min(floor, s.Cwnd))
-	s.Ssthresh = max(s.Cwnd, floor)
 	s.flags &^= lossUnused | pipeKnown | unused
 	s.pipeACK = 0
 	s.roundEnd, s.roundBase = k.Nxt, k.Total
+	if k.Timeout {
+		return // it began with one segment
+	}
+	floor := s.segments(2)
+	s.Cwnd = max(s.Cwnd-min(k.Resent/2, s.Cwnd), min(floor, s.Cwnd))
+	s.Ssthresh = max(s.Cwnd, floor)
 }

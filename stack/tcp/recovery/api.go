@@ -51,7 +51,7 @@ type Result struct {
 	Flags     ResultFlags
 }
 
-// ResultFlags are events of one ACK.
+// ResultFlags are the events of one ACK.
 type ResultFlags uint16
 
 // The flags of a Result.
@@ -60,7 +60,7 @@ const (
 	ResultEnter                              // fast recovery began
 	ResultExit                               // recovery (fast or after RTO) ended
 	ResultSpurious                           // the loss was none: the window is back
-	ResultCWR                                // ECN: set CWR on the next new data segment
+	ResultCWR                                // with ECN: set CWR on the next new data segment
 	ResultDSACK                              // the peer reported a duplicate
 	ResultRetransmit                         // NextRetransmit has something
 )
