@@ -115,6 +115,9 @@ func (w *Waiter) Wake(d Direction) {
 	}
 }
 
+// Closed tells whether Close was called.
+func (w *Waiter) Closed() bool { return w.closed.Load() }
+
 // Close ends all waits, now and later, with net.ErrClosed. It returns false if it was done before. The holder
 // then locks its mutexes, which waits for those who are leaving, before it closes the socket.
 func (w *Waiter) Close() bool {
