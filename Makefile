@@ -1,0 +1,87 @@
+# Everything the project needs is a target here; `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+GO := $(or $(shell scripts/find-go),go)
+export GOTOOLCHAIN ?= auto
+export CGO_ENABLED := 1
+CONFIG ?= config.ini
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+# The packages that need DPDK: their tests run once more with it, one after another, as root where that can be had.
+WITH_DPDK = $$($(GO) list -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep -E 'fstack/(dpdk|ring)( |$$)' | cut -d' ' -f1 | grep -v /test)
+AS_ROOT := $(if $(SUDO),$(shell sudo -n true 2>/dev/null && echo "-exec 'sudo -E'"))
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: deps
+deps: ## install what the build needs, where apt is
+	@scripts/deps
+
+.PHONY: libdpdk
+libdpdk:
+	@pkg-config --exists 'libdpdk >= 22.11' || { echo 'libdpdk 22.11 or newer is missing. Install it with: make deps  (on Debian and Ubuntu: apt-get install libdpdk-dev pkg-config gcc)'; exit 1; }
+	@scripts/find-go >/dev/null || { echo 'Go 1.21 or newer is missing. Install it with: make deps'; exit 1; }
+
+.PHONY: build
+build: libdpdk ## build the programs of examples/ and tools/ into bin/
+	@mkdir -p bin
+	$(GO) build -o bin/ $$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./examples/... $$([ ! -d tools ] || echo ./tools/...))
+
+.PHONY: run
+run: deps build ## install, build, and serve a page from a stack over TAP (CONFIG=config.ini)
+	@echo 'Starting bin/http with $(CONFIG). Ctrl-C ends it and leaves nothing behind.'
+	@exec $(SUDO) ./bin/http -c $(CONFIG)
+
+.PHONY: test
+test: libdpdk check test-unit test-dpdk test-integration ## run all checks and tests, and say what was skipped
+	@echo; if [ -s bin/skipped-unit ] || [ -s bin/skipped-dpdk ] || [ -s bin/skipped-integration ]; then \
+		echo 'All tests pass. Skipped on this machine:'; cat bin/skipped-*; else echo 'All tests pass; none was skipped.'; fi
+
+.PHONY: check
+check: ## gofmt, go vet, and import "C" only behind its fence
+	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo 'not gofmt-ed:'; echo "$$out"; exit 1; }
+	@scripts/fence
+	$(GO) vet ./...
+	$(GO) vet -tags nodpdk ./...
+
+.PHONY: test-unit
+test-unit: ## run the tests that need no DPDK, with the race detector
+	@mkdir -p bin
+	$(GO) test -race -tags nodpdk -json ./... | $(GO) run ./test/summary bin/skipped-unit
+
+.PHONY: test-dpdk
+test-dpdk: libdpdk ## run the tests of the packages on DPDK
+	@mkdir -p bin
+	$(GO) test -p 1 $(AS_ROOT) -json $(WITH_DPDK) | $(GO) run ./test/summary bin/skipped-dpdk
+
+.PHONY: test-integration
+test-integration: build ## meet the Linux kernel over TAP, in namespaces
+	$(GO) test -p 1 -count 1 -timeout 20m $(AS_ROOT) -json ./test | $(GO) run ./test/summary bin/skipped-integration
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for a while (FUZZTIME=30s)
+	@for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \
+		for t in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]*' $$f/*_test.go | cut -c6-); do \
+			$(GO) test -tags nodpdk -run '^$$' -fuzz "^$$t$$" -fuzztime $(or $(FUZZTIME),30s) $$f; \
+		done; \
+	done
+
+.PHONY: bench
+bench: build ## print what a request costs here and in the kernel, in one run
+	@$(GO) build -o bin/ ./bench/...
+	$(SUDO) ./bin/bench
+
+.PHONY: lint
+lint: check ## go vet and, if they are there, golangci-lint and govulncheck
+	@command -v golangci-lint >/dev/null && golangci-lint run || echo 'golangci-lint is not installed: only go vet ran'
+	@command -v govulncheck >/dev/null && govulncheck ./... || echo 'govulncheck is not installed'
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin
