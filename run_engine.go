@@ -1,0 +1,239 @@
+package fstack
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fstack-go/fstack/config"
+	"github.com/fstack-go/fstack/dpdk"
+	"github.com/fstack-go/fstack/internal/kernelend"
+	"github.com/fstack-go/fstack/stack"
+	"github.com/fstack-go/fstack/stack/netstack"
+)
+
+// engine is what Run starts, in the order of start, and gives back in the opposite order.
+type engine struct {
+	cfg        *config.Config
+	log        *slog.Logger
+	lcore      int
+	noHuge     bool
+	since      time.Time
+	namespaces map[string]*kernelend.Namespace
+	ports      []*dpdk.Port
+	queues     []*dpdk.QueuePair
+	stack      *stack.Stack
+	net        *netstack.Netstack
+	api        *Stack
+	failed     chan error // the loop's, if it ends by itself
+
+	undo []func() error
+	once sync.Once
+	err  error
+}
+
+// start brings everything up, or, with an error, leaves nothing.
+func start(cfg *config.Config, log *slog.Logger) (*engine, error) {
+	if len(cfg.DPDK.Lcores) == 0 || len(cfg.Ports) == 0 {
+		return nil, errors.New("fstack.Run: the config names no lcore or no port; make it with config.Load or config.Parse")
+	}
+	e := &engine{cfg: cfg, log: log, lcore: cfg.DPDK.Lcores[0], since: time.Now(), namespaces: map[string]*kernelend.Namespace{}, failed: make(chan error, 1)}
+	for _, step := range []func() error{e.startEAL, e.pin, e.addDevices, e.openPorts, e.configureKernelEnds, e.makeStack, e.startLoop} {
+		if err := step(); err != nil {
+			return nil, errors.Join(err, e.stop())
+		}
+	}
+	current.Store(e)
+	e.later(func() error { current.Store(nil); return nil })
+	return e, nil
+}
+
+// stop undoes the steps of start that were done. It may be called twice.
+func (e *engine) stop() error {
+	e.once.Do(func() {
+		var errs []error
+		for _, undo := range slices.Backward(e.undo) {
+			errs = append(errs, undo())
+		}
+		e.err = errors.Join(errs...)
+	})
+	return e.err
+}
+
+func (e *engine) later(undo func() error) { e.undo = append(e.undo, undo) }
+
+// startEAL starts EAL on hugepages, or without if the config leaves it the choice and none can be had.
+func (e *engine) startEAL() error {
+	d := &e.cfg.DPDK
+	if len(d.Lcores) > 1 {
+		e.log.Warn("lcore_mask names several lcores; one process runs so far, on the lowest", "lcores", d.Lcores)
+	}
+	c := dpdk.Config{
+		Lcores: d.Lcores[:1], MemoryMB: d.MemoryMB, NoHuge: d.NoHuge == config.HugeNever, FilePrefix: d.FilePrefix, Channels: d.Channels,
+		BaseVirtaddr: d.BaseVirtAddr, Allow: d.Allow, NoPCI: len(e.cfg.Vdevs) > 0 && len(d.Allow) == 0, LogLevel: d.LogLevel, Args: d.EALArgs,
+		Log: func(level slog.Level, line string) { e.log.Log(ending, level, line, "from", "dpdk") },
+	}
+	err := dpdk.Init(c)
+	if d.NoHuge == config.HugeAuto && noHugepages(err) {
+		e.log.Info("running without hugepages", "because", err)
+		c.NoHuge = true
+		err = dpdk.Init(c)
+	}
+	if err != nil {
+		return err
+	}
+	e.noHuge = c.NoHuge
+	e.later(dpdk.Cleanup)
+	return nil
+}
+
+// addDevices makes the namespaces, and in them the devices without hardware.
+func (e *engine) addDevices() error {
+	for _, v := range e.cfg.Vdevs {
+		var file *os.File
+		if v.Netns != "" {
+			ns := e.namespaces[v.Netns]
+			if ns == nil {
+				var err error
+				if ns, err = kernelend.Open(v.Netns); err != nil {
+					return err
+				}
+				e.namespaces[v.Netns] = ns
+				e.later(ns.Close)
+			}
+			file = ns.File()
+		}
+		if err := e.addDevice(v.Name, v.Args, file); err != nil {
+			return err
+		}
+	}
+	for _, b := range e.cfg.Bonds {
+		if err := e.addDevice(b.Name, b.Args, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *engine) addDevice(name, args string, netns *os.File) error {
+	ids, err := dpdk.AddVdev(name, args, netns)
+	if err != nil {
+		return err
+	}
+	e.log.Debug("device added", "device", name, "args", args, "ports", ids)
+	e.later(func() error { return dpdk.RemoveVdev(name) })
+	return nil
+}
+
+func (e *engine) openPorts() error {
+	d := &e.cfg.DPDK
+	for _, p := range e.cfg.Ports {
+		port, err := dpdk.OpenPort(dpdk.PortConfig{
+			ID: p.ID, Queues: 1, MTU: p.MTU, Promiscuous: d.Promiscuous, NoChecksum: d.TxCsumSkip, TSO: d.TSO, Lcores: []int{e.lcore},
+		})
+		if err != nil {
+			return fmt.Errorf("[port%d]: %w", p.ID, err)
+		}
+		e.later(port.Close)
+		q, err := port.QueuePair(0)
+		if err != nil {
+			return fmt.Errorf("[port%d]: %w", p.ID, err)
+		}
+		e.ports, e.queues = append(e.ports, port), append(e.queues, q)
+	}
+	return nil
+}
+
+func (e *engine) configureKernelEnds() error {
+	for _, v := range e.cfg.Vdevs {
+		if v.Netns == "" && len(v.KernelAddrs) == 0 {
+			continue
+		}
+		if err := e.namespaces[v.Netns].Configure(v.Iface, v.KernelAddrs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeStack puts ports and layers together.
+func (e *engine) makeStack() error {
+	if tcp := e.cfg.Stack.TCP; tcp != "netstack" {
+		return fmt.Errorf("[stack] tcp=%s: is not there yet; set tcp=netstack", tcp)
+	}
+	epoch := time.Now()
+	e.stack = stack.New(func() int64 { return int64(time.Since(epoch)) })
+	for _, q := range e.queues {
+		e.stack.AddPort(q)
+	}
+	var err error
+	if e.net, err = netstack.New(e.stack, netstack.Config{TCP: true}); err != nil {
+		return err
+	}
+	e.later(func() error { e.net.Destroy(); return nil })
+	e.stack.AddLayer(e.net)
+	for i, p := range e.cfg.Ports {
+		if err := e.net.AddPort(i, netstack.PortConfig{Name: p.Name, MTU: p.MTU, Addrs: p.Prefixes(), Gateway4: p.Gateway, Gateway6: p.Gateway6}); err != nil {
+			return fmt.Errorf("[port%d]: %w", p.ID, err)
+		}
+	}
+	e.api = NewStack(e.stack, e.net, e.net)
+	e.api.Nameservers = e.cfg.Stack.Nameservers
+	return nil
+}
+
+func (e *engine) startLoop() error {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		if err := e.stack.Loop(e.cfg.Stack.Idle, stop); err != nil {
+			e.failed <- err
+		}
+	}()
+	e.later(func() error {
+		close(stop)
+		e.stack.Kick()
+		<-stopped
+		return nil
+	})
+	setDefault(e.api)
+	e.later(func() error { setDefault(nil); return nil })
+	return nil
+}
+
+// drain lets the stack send what closed connections still owe: until the ports are quiet, which takes no long.
+func (e *engine) drain() {
+	const tick, quiet, most = 20 * time.Millisecond, 10, 50
+	var before uint64
+	for still, ticks := 0, 0; still < quiet && ticks < most; ticks++ {
+		c := e.stack.Counters()
+		if now := c.RxFrames + c.TxFrames; now == before {
+			still++
+		} else {
+			before, still = now, 0
+		}
+		time.Sleep(tick)
+	}
+}
+
+// pin ties the process to its lcore: the loop needs no second CPU, and two would only pass its memory to and fro.
+func (e *engine) pin() error {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
+	}
+	return pinThreads(e.lcore)
+}
+
+// noHugepages tells an error of missing hugepages, found before EAL was tried, from others.
+func noHugepages(err error) bool {
+	var refused *dpdk.Error
+	return !errors.As(err, &refused) &&
+		(errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EACCES))
+}

@@ -1,0 +1,115 @@
+package fstack
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/fstack-go/fstack/dpdk"
+	"github.com/fstack-go/fstack/stack"
+)
+
+// current is the engine that runs, nil: none.
+var current atomic.Pointer[engine]
+
+// Instance is what a running stack is: facts for a page, a log or a tool.
+type Instance struct {
+	PID     int
+	Lcore   int       // the CPU that all threads are tied to
+	Since   time.Time // when it started
+	Version string    // of this module
+	DPDK    string    // version of its libraries
+	Memory  string    // "hugepages" or "ordinary pages"
+	TCP     string    // which TCP serves
+	Idle    string    // what the lcore does without work
+	Ports   []PortInfo
+}
+
+// PortInfo is what a port of a running stack is.
+type PortInfo struct {
+	stack.DeviceInfo
+	ID          int    // DPDK's number
+	Interface   string // name that the tools show
+	Addrs       []netip.Prefix
+	Gateways    []netip.Addr
+	LinkUp      bool
+	MbufsInUse  int // buffers of its memory pools that hold frames or wait in queues
+	MbufsTotal  int
+	Netns       string // namespace of the kernel's end, empty: it has none
+	KernelIface string
+}
+
+var idleNames = map[stack.Idle]string{stack.IdlePoll: "poll", stack.IdleAdaptive: "adaptive"}
+
+// Info tells about the running stack. Before Run and after it, it is the zero Instance.
+func Info() Instance {
+	e := current.Load()
+	if e == nil {
+		return Instance{}
+	}
+	i := Instance{
+		PID: os.Getpid(), Lcore: e.lcore, Since: e.since, Version: version(), DPDK: dpdk.Version(), Memory: "hugepages",
+		TCP: e.cfg.Stack.TCP, Idle: idleNames[e.cfg.Stack.Idle],
+	}
+	if e.noHuge {
+		i.Memory = "ordinary pages"
+	}
+	for n, p := range e.cfg.Ports {
+		info := PortInfo{DeviceInfo: e.queues[n].Info(), ID: p.ID, Interface: p.Name, Addrs: p.Prefixes()}
+		for _, g := range []netip.Addr{p.Gateway, p.Gateway6} {
+			if g.IsValid() {
+				info.Gateways = append(info.Gateways, g)
+			}
+		}
+		if link, err := e.ports[n].LinkStatus(); err == nil {
+			info.LinkUp = link.Up
+		}
+		info.MbufsInUse, info.MbufsTotal = e.ports[n].Mbufs()
+		for _, v := range e.cfg.Vdevs {
+			if v.Name == info.DeviceInfo.Name {
+				info.Netns, info.KernelIface = v.Netns, v.Iface
+			}
+		}
+		i.Ports = append(i.Ports, info)
+	}
+	return i
+}
+
+// EachCounter calls f for each counter of the running stack: where it was counted ("loop", "netstack", "port 0"), its
+// name, what it counts, as a sentence, and its value.
+func EachCounter(f func(where, name, help string, value uint64)) {
+	e := current.Load()
+	if e == nil {
+		return
+	}
+	each := func(where string, counters any) {
+		stack.EachCounter(counters, func(name, help string, value uint64) { f(where, name, help, value) })
+	}
+	each("loop", e.stack.Counters())
+	each("netstack", e.net.Counters())
+	for n, p := range e.ports {
+		where := fmt.Sprintf("port %d", p.ID())
+		if s, err := p.Stats(); err == nil {
+			each(where, s)
+		}
+		each(where, e.queues[n].Counters())
+	}
+}
+
+// version is this module's, as the binary's build information tells.
+func version() string {
+	const path = "github.com/fstack-go/fstack"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path == path && m.Version != "" {
+			return m.Version
+		}
+	}
+	return "unknown"
+}

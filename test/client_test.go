@@ -1,0 +1,79 @@
+package test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// dial connects from the kernel's side. A socket belongs to the namespace that its thread was in when it was made.
+func (p *process) dial(network, addr string) (conn net.Conn, err error) {
+	runtime.LockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return nil, err
+	}
+	defer home.Close()
+	ns, err := os.Open("/run/netns/" + p.netns)
+	if err != nil {
+		return nil, err
+	}
+	defer ns.Close()
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return nil, err
+	}
+	conn, err = net.DialTimeout(network, addr, 5*time.Second)
+	if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
+		panic(back) // the thread would be lost in the namespace
+	}
+	runtime.UnlockOSThread()
+	return conn, err
+}
+
+// client is an HTTP client on the kernel's side.
+func (p *process) client(t *testing.T) *http.Client {
+	transport := &http.Transport{
+		DialContext:     func(_ context.Context, network, addr string) (net.Conn, error) { return p.dial(network, addr) },
+		WriteBufferSize: 256 << 10, ReadBufferSize: 256 << 10,
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: 5 * time.Minute}
+}
+
+func get(c *http.Client, url string) (string, error) {
+	r, err := c.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	return string(b), err
+}
+
+// stats is what test/server says of itself.
+type stats struct {
+	Goroutines int
+	HeapBytes  uint64
+	Mbufs      int
+	Counters   map[string]uint64
+}
+
+func (p *process) stats(t *testing.T, c *http.Client) (s stats) {
+	t.Helper()
+	text, err := get(c, "http://"+addr4+"/stats")
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &s)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
