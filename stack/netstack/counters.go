@@ -4,6 +4,7 @@ package netstack
 type Counters struct {
 	RxPackets              uint64 `help:"packets passed to netstack"`
 	TxPackets              uint64 `help:"packets that netstack sent"`
+	DuplicateAddresses     uint64 `help:"IPv6 addresses not used because another host has them"`
 	DropRxBadIPChecksum    uint64 `help:"received frames dropped because the device found the IPv4 header checksum wrong"`
 	DropRxBadL4Checksum    uint64 `help:"received frames dropped because the device found the TCP or UDP checksum wrong"`
 	DropRxRunt             uint64 `help:"received frames dropped because they hold no more than an Ethernet header"`
@@ -31,5 +32,8 @@ func (n *Netstack) Counters() Counters {
 	n.segments.mu.Lock()
 	c.DropSegmentsQueueFull, c.DropSegmentsNoTaker = n.segments.full, n.segments.noTaker
 	n.segments.mu.Unlock()
+	n.routers.mu.Lock()
+	c.DuplicateAddresses = n.routers.duplicates
+	n.routers.mu.Unlock()
 	return c
 }

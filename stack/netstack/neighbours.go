@@ -1,15 +1,126 @@
 package netstack
 
 import (
+	"sync"
+
 	"gvisor.dev/gvisor/pkg/tcpip"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/fstack-go/fstack/stack"
 )
 
-// neighbours hears of changes in gVisor's neighbour tables, with their locks held.
-type neighbours struct{ n *Netstack }
+// neighbours mirrors gVisor's neighbour tables, so that a lookup for another layer's TCP takes none of gVisor's locks
+// and is told of failures, which gVisor forgets when it is asked again. gVisor tells of each change, with its locks
+// held.
+type neighbours struct {
+	n    *Netstack
+	mu   sync.Mutex
+	seen map[neighbourKey]neighbour // no more than gVisor has: 512 for each port and protocol, and the static ones
+}
 
-var _ gstack.NUDDispatcher = neighbours{}
+type neighbourKey struct {
+	nic  tcpip.NICID
+	addr tcpip.Address
+}
 
-func (x neighbours) OnNeighborAdded(tcpip.NICID, gstack.NeighborEntry)   { x.n.changes.Add(1) }
-func (x neighbours) OnNeighborChanged(tcpip.NICID, gstack.NeighborEntry) { x.n.changes.Add(1) }
-func (x neighbours) OnNeighborRemoved(tcpip.NICID, gstack.NeighborEntry) { x.n.changes.Add(1) }
+type neighbour struct {
+	mac       [6]byte
+	state     gstack.NeighborState
+	failed    int64 // when it did not answer
+	confirmed int64 // when Confirm was last passed on
+}
+
+var _ gstack.NUDDispatcher = (*neighbours)(nil)
+
+const (
+	failedHold   = 1e9 // ns for which a neighbour that did not answer is not asked again
+	confirmEvery = 5e9 // ns between two confirmations passed on: less than the least of gVisor's reachable times
+)
+
+// OnNeighborAdded implements gstack.NUDDispatcher.
+func (x *neighbours) OnNeighborAdded(nic tcpip.NICID, e gstack.NeighborEntry) { x.changed(nic, e) }
+
+// OnNeighborChanged implements gstack.NUDDispatcher.
+func (x *neighbours) OnNeighborChanged(nic tcpip.NICID, e gstack.NeighborEntry) { x.changed(nic, e) }
+
+// OnNeighborRemoved implements gstack.NUDDispatcher.
+func (x *neighbours) OnNeighborRemoved(nic tcpip.NICID, e gstack.NeighborEntry) {
+	x.mu.Lock()
+	delete(x.seen, neighbourKey{nic, e.Addr})
+	x.mu.Unlock()
+	x.n.changes.Add(1)
+}
+
+// changed takes over an entry. Those who have cached the link address must ask again if it is another one, if there is
+// none any more, or if it became stale: only a Resolve has gVisor probe it (RFC 4861 §7.3.3).
+func (x *neighbours) changed(nic tcpip.NICID, e gstack.NeighborEntry) {
+	k := neighbourKey{nic, e.Addr}
+	x.mu.Lock()
+	old := x.seen[k]
+	now := neighbour{state: e.State, confirmed: old.confirmed, failed: old.failed}
+	copy(now.mac[:], e.LinkAddr)
+	if e.State == gstack.Unreachable {
+		now.failed = x.n.st.Clock().Now()
+	}
+	x.seen[k] = now
+	x.mu.Unlock()
+	if now.mac != old.mac || e.State == gstack.Stale || e.State == gstack.Unreachable || !usable(old.state) && usable(e.State) {
+		x.n.changes.Add(1)
+	}
+}
+
+func usable(s gstack.NeighborState) bool {
+	return s == gstack.Reachable || s == gstack.Stale || s == gstack.Delay || s == gstack.Probe || s == gstack.Static
+}
+
+// resolve is Resolve without the routes that need none.
+func (x *neighbours) resolve(nic tcpip.NICID, hop, local tcpip.Address, proto tcpip.NetworkProtocolNumber) ([6]byte, stack.Resolution) {
+	k := neighbourKey{nic, hop}
+	x.mu.Lock()
+	known, ok := x.seen[k]
+	x.mu.Unlock()
+	switch {
+	case ok && usable(known.state) && known.state != gstack.Stale:
+		return known.mac, stack.Resolved
+	case ok && known.state == gstack.Incomplete:
+		return known.mac, stack.Resolving
+	case ok && known.state == gstack.Unreachable && x.n.st.Clock().Now()-known.failed < failedHold:
+		return known.mac, stack.Unresolved
+	}
+	// gVisor keeps the function until the answer is there; by then only Changes matters.
+	var link gstack.LinkResolutionResult
+	err := x.n.g.GetLinkAddress(nic, hop, local, proto, func(r gstack.LinkResolutionResult) { link = r })
+	switch err.(type) {
+	case nil:
+		if len(link.LinkAddress) == 6 {
+			return [6]byte([]byte(link.LinkAddress)), stack.Resolved
+		}
+	case *tcpip.ErrWouldBlock:
+		return known.mac, stack.Resolving
+	}
+	return known.mac, stack.Unresolved
+}
+
+// confirm passes the news that a neighbour was reached on to gVisor, if it is news.
+func (x *neighbours) confirm(nic tcpip.NICID, hop tcpip.Address, proto tcpip.NetworkProtocolNumber) {
+	k, now := neighbourKey{nic, hop}, x.n.st.Clock().Now()
+	x.mu.Lock()
+	known, ok := x.seen[k]
+	news := ok && known.state != gstack.Static && usable(known.state) && (known.state != gstack.Reachable || now-known.confirmed > confirmEvery)
+	if news {
+		known.confirmed = now
+		x.seen[k] = known
+	}
+	x.mu.Unlock()
+	if !news {
+		return
+	}
+	r, err := x.n.g.FindRoute(nic, tcpip.Address{}, hop, proto, false)
+	if err != nil {
+		return
+	}
+	defer r.Release()
+	if err := r.ResolvedFields(nil); err == nil {
+		r.ConfirmReachable()
+	}
+}

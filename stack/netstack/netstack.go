@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/link/loopback"
 	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
@@ -43,6 +42,9 @@ type Netstack struct {
 	sockets  table
 	segments segments
 	closed   sync.Once
+
+	neighbours neighbours
+	routers    routers
 }
 
 var (
@@ -60,6 +62,8 @@ func New(st *stack.Stack, cfg Config) (*Netstack, error) {
 		return nil, fmt.Errorf("netstack: transmit queue of %d packets, want at least 1", cfg.TxQueue)
 	}
 	n := &Netstack{st: st, cfg: cfg}
+	n.routers.n = n
+	n.neighbours = neighbours{n: n, seen: map[neighbourKey]neighbour{}}
 	transports := []gstack.TransportProtocolFactory{udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6}
 	if cfg.TCP {
 		transports = append(transports, tcp.NewProtocolCUBIC)
@@ -68,14 +72,14 @@ func New(st *stack.Stack, cfg Config) (*Netstack, error) {
 	}
 	n.g = gstack.New(gstack.Options{
 		NetworkProtocols: []gstack.NetworkProtocolFactory{
-			ipv4.NewProtocol,
-			ipv6.NewProtocolWithOptions(ipv6.Options{AutoGenLinkLocal: true}),
+			ipv4.NewProtocolWithOptions(ipv4.Options{IGMP: ipv4.IGMPOptions{Enabled: true}}),
+			ipv6.NewProtocolWithOptions(ipv6.Options{AutoGenLinkLocal: true, MLD: ipv6.MLDOptions{Enabled: true}, NDPDisp: &n.routers}),
 			arp.NewProtocol,
 		},
 		TransportProtocols: transports,
 		Clock:              newClock(st.Clock()),
 		HandleLocal:        true,
-		NUDDisp:            neighbours{n},
+		NUDDisp:            &n.neighbours,
 		RawFactory:         raw.EndpointFactory{},
 	})
 	if err := n.tune(); err != nil {
@@ -132,7 +136,7 @@ func (n *Netstack) tune() error {
 	return nil
 }
 
-const loopbackNIC tcpip.NICID = 1
+const loopbackNIC tcpip.NICID = 1 // nicOf(Loopback)
 
 // nicOf is gVisor's number for a port: the loopback interface is 1, as on Linux.
 func nicOf(port int) tcpip.NICID { return tcpip.NICID(port) + 2 }
@@ -154,24 +158,9 @@ func (n *Netstack) addLoopback() error {
 		return fmt.Errorf("netstack: create the loopback interface: %s", err)
 	}
 	for _, p := range []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128")} {
-		if err := n.addAddr(loopbackNIC, p); err != nil {
+		if err := n.AddAddr(Loopback, p); err != nil {
 			return err
 		}
-		n.g.AddRoute(tcpip.Route{Destination: subnet(p), NIC: loopbackNIC})
-	}
-	return nil
-}
-
-func (n *Netstack) addAddr(nic tcpip.NICID, p netip.Prefix) error {
-	proto := tcpip.NetworkProtocolNumber(header.IPv6ProtocolNumber)
-	if p.Addr().Is4() {
-		proto = header.IPv4ProtocolNumber
-	}
-	if err := n.g.AddProtocolAddress(nic, tcpip.ProtocolAddress{
-		Protocol:          proto,
-		AddressWithPrefix: tcpip.AddressWithPrefix{Address: toAddress(p.Addr()), PrefixLen: p.Bits()},
-	}, gstack.AddressProperties{}); err != nil {
-		return fmt.Errorf("netstack: add address %v: %w", p, errno(err))
 	}
 	return nil
 }
@@ -186,7 +175,10 @@ func (n *Netstack) Deliver(port int, frame []stack.Frame) bool {
 }
 
 // Advance implements stack.Layer. gVisor's timers are in the stack's clock.
-func (n *Netstack) Advance(int64) { n.segments.drain() }
+func (n *Netstack) Advance(int64) {
+	n.segments.drain()
+	n.routers.drain()
+}
 
 // Exhale implements stack.Layer.
 func (n *Netstack) Exhale(int64) (sent int) {

@@ -86,34 +86,15 @@ func (n *Netstack) Resolve(r *stack.Route) (mac [6]byte, state stack.Resolution)
 	if r.Loopback {
 		return mac, stack.Resolved
 	}
-	var link gstack.LinkResolutionResult
-	done := false
-	// gVisor keeps the function until the answer is there; by then only Changes matters.
-	err := n.g.GetLinkAddress(nicOf(r.Port), toAddress(r.NextHop), toAddress(r.Local), protoOf(r.NextHop), func(res gstack.LinkResolutionResult) {
-		if !done {
-			link, done = res, true
-		}
-	})
-	switch err.(type) {
-	case nil:
-		if len(link.LinkAddress) != 6 {
-			return mac, stack.Unresolved
-		}
-		return [6]byte([]byte(link.LinkAddress)), stack.Resolved
-	case *tcpip.ErrWouldBlock:
-		return mac, stack.Resolving
-	}
-	return mac, stack.Unresolved
+	return n.neighbours.resolve(nicOf(r.Port), toAddress(r.NextHop), toAddress(r.Local), protoOf(r.NextHop))
 }
 
 // Confirm implements stack.Network.
 func (n *Netstack) Confirm(r *stack.Route) {
 	if !r.Loopback {
-		_ = n.confirm(r)
+		n.neighbours.confirm(nicOf(r.Port), toAddress(r.NextHop), protoOf(r.NextHop))
 	}
 }
-
-func (n *Netstack) confirm(r *stack.Route) error { return nil }
 
 // Changes implements stack.Network.
 func (n *Netstack) Changes() uint64 { return n.changes.Load() }

@@ -6,6 +6,7 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"github.com/fstack-go/fstack/stack"
@@ -20,6 +21,11 @@ type PortConfig struct {
 	Gateway4, Gateway6 netip.Addr
 	// Broadcast is checked if it is set: it must be the last address of the net of one of Addrs.
 	Broadcast netip.Addr
+	// SLAAC takes IPv6 addresses, prefixes and default routers from router advertisements (RFC 4862).
+	SLAAC bool
+	// DAD asks for each IPv6 address whether another host has it, and uses it a second later if none has (RFC 4862
+	// §5.4). Counters.DuplicateAddresses tells of those that were not to be had.
+	DAD bool
 }
 
 // AddPort gives a port of the stack to netstack, before the loop starts or with the stack's lock held.
@@ -45,10 +51,14 @@ func (n *Netstack) AddPort(port int, cfg PortConfig) error {
 		return fmt.Errorf("netstack: add port %d: it was added before", port)
 	}
 	l := newLink(n, port, dev, cfg.MTU)
-	if err := n.g.CreateNICWithOptions(nicOf(port), l, gstack.NICOptions{Name: cfg.Name}); err != nil {
+	nic := nicOf(port)
+	if err := n.g.CreateNICWithOptions(nic, l, gstack.NICOptions{Name: cfg.Name, Disabled: true}); err != nil {
 		return fmt.Errorf("netstack: add port %d as interface %q: %w", port, cfg.Name, errno(err))
 	}
 	n.links[port] = l
+	if err := n.configure(nic, &cfg); err != nil {
+		return fmt.Errorf("netstack: add port %d: %w", port, err)
+	}
 	for _, p := range cfg.Addrs {
 		if err := n.AddAddr(port, p); err != nil {
 			return err
@@ -56,9 +66,34 @@ func (n *Netstack) AddPort(port int, cfg PortConfig) error {
 	}
 	for _, g := range []netip.Addr{cfg.Gateway4, cfg.Gateway6} {
 		if g.IsValid() {
-			n.g.AddRoute(tcpip.Route{Destination: subnet(netip.PrefixFrom(unspecified(g), 0)), Gateway: toAddress(g), NIC: nicOf(port)})
+			if err := n.AddRoute(Route{Dst: netip.PrefixFrom(unspecified(g), 0), Gateway: g, Port: port}); err != nil {
+				return err
+			}
 		}
 	}
+	if err := n.g.EnableNIC(nic); err != nil {
+		return fmt.Errorf("netstack: enable port %d: %w", port, errno(err))
+	}
+	return nil
+}
+
+// configure sets how the interface finds IPv6 addresses and routers, before it is enabled.
+func (n *Netstack) configure(nic tcpip.NICID, cfg *PortConfig) error {
+	ep, err := n.g.GetNetworkEndpoint(nic, ipv6.ProtocolNumber)
+	if err != nil {
+		return fmt.Errorf("IPv6 endpoint: %w", errno(err))
+	}
+	ndp := ipv6.DefaultNDPConfigurations()
+	if !cfg.SLAAC {
+		ndp.HandleRAs = ipv6.HandlingRAsDisabled
+	}
+	ndp.AutoGenTempGlobalAddresses = false // a server's address should not change from day to day (RFC 8981 §3.6)
+	ep.(ipv6.NDPEndpoint).SetNDPConfigurations(ndp)
+	dad := gstack.DADConfigurations{}
+	if cfg.DAD {
+		dad = gstack.DefaultDADConfigurations()
+	}
+	ep.(gstack.DuplicateAddressDetector).SetDADConfigurations(dad)
 	return nil
 }
 
@@ -109,16 +144,3 @@ func (c *PortConfig) onLink(a netip.Addr) bool {
 }
 
 const mtuMin = 576 // bytes that every IPv4 host takes: RFC 791 §3.1
-
-// AddAddr adds an address to a port, and the route to its net. It may be called at run time, from any goroutine.
-func (n *Netstack) AddAddr(port int, p netip.Prefix) error {
-	if port < 0 || port >= len(n.links) || n.links[port] == nil {
-		return fmt.Errorf("netstack: add address %v: no port %d", p, port)
-	}
-	if err := n.addAddr(nicOf(port), p); err != nil {
-		return err
-	}
-	n.g.AddRoute(tcpip.Route{Destination: subnet(p), NIC: nicOf(port)})
-	n.changes.Add(1)
-	return nil
-}
