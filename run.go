@@ -72,7 +72,6 @@ func RunConfig(cfg *config.Config, app func() error) error {
 
 	e, err := start(cfg, log)
 	if err != nil {
-		log.Error("the stack did not start", "error", err)
 		return err
 	}
 	err = e.serve(app, signals)

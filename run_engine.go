@@ -45,7 +45,7 @@ func start(cfg *config.Config, log *slog.Logger) (*engine, error) {
 		return nil, errors.New("fstack.Run: the config names no lcore or no port; make it with config.Load or config.Parse")
 	}
 	e := &engine{cfg: cfg, log: log, lcore: cfg.DPDK.Lcores[0], since: time.Now(), namespaces: map[string]*kernelend.Namespace{}, failed: make(chan error, 1)}
-	for _, step := range []func() error{e.startEAL, e.pin, e.addDevices, e.openPorts, e.configureKernelEnds, e.makeStack, e.startLoop} {
+	for _, step := range []func() error{e.openNamespaces, e.startEAL, e.pin, e.addDevices, e.openPorts, e.configureKernelEnds, e.makeStack, e.startLoop} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, e.stop())
 		}
@@ -94,23 +94,30 @@ func (e *engine) startEAL() error {
 	return nil
 }
 
-// addDevices makes the namespaces, and in them the devices without hardware.
+// openNamespaces makes the namespaces of the kernel's ends, first of all: it needs rights that a program may lack.
+func (e *engine) openNamespaces() error {
+	for _, v := range e.cfg.Vdevs {
+		if v.Netns == "" || e.namespaces[v.Netns] != nil {
+			continue
+		}
+		ns, err := kernelend.Open(v.Netns)
+		if err != nil {
+			return err
+		}
+		e.namespaces[v.Netns] = ns
+		e.later(ns.Close)
+	}
+	return nil
+}
+
+// addDevices makes the devices without hardware, each in the namespace of its kernel's end.
 func (e *engine) addDevices() error {
 	for _, v := range e.cfg.Vdevs {
-		var file *os.File
-		if v.Netns != "" {
-			ns := e.namespaces[v.Netns]
-			if ns == nil {
-				var err error
-				if ns, err = kernelend.Open(v.Netns); err != nil {
-					return err
-				}
-				e.namespaces[v.Netns] = ns
-				e.later(ns.Close)
-			}
-			file = ns.File()
+		var netns *os.File
+		if ns := e.namespaces[v.Netns]; ns != nil {
+			netns = ns.File()
 		}
-		if err := e.addDevice(v.Name, v.Args, file); err != nil {
+		if err := e.addDevice(v.Name, v.Args, netns); err != nil {
 			return err
 		}
 	}
@@ -157,7 +164,7 @@ func (e *engine) configureKernelEnds() error {
 			continue
 		}
 		if err := e.namespaces[v.Netns].Configure(v.Iface, v.KernelAddrs); err != nil {
-			return err
+			return fmt.Errorf("kernel's end of device %s,%s: %w", v.Name, v.Args, err)
 		}
 	}
 	return nil

@@ -73,7 +73,7 @@ func invite(addr net.Addr) {
 			if port != "80" {
 				host += ":" + port
 			}
-			fmt.Printf("try: %scurl http://%s/\n", prefix, host)
+			fmt.Printf("try: %scurl 'http://%s/'\n", prefix, host)
 		}
 	}
 }

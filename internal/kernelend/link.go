@@ -28,7 +28,7 @@ func (n *Namespace) Configure(iface string, addrs []netip.Prefix) error {
 	}
 	link, err := h.LinkByName(iface)
 	if err != nil {
-		return fmt.Errorf("interface %s: %w; does the device make one of that name?", iface, err)
+		return fmt.Errorf("interface %s: %w: the driver made none of that name", iface, err)
 	}
 	for _, a := range addrs {
 		flags := 0
