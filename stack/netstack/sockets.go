@@ -200,7 +200,10 @@ func (s *socket) full(a netip.AddrPort) (tcpip.FullAddress, error) {
 	if ip.Is4() != (s.domain == unix.AF_INET) || !ip.IsValid() {
 		return tcpip.FullAddress{}, syscall.EAFNOSUPPORT
 	}
-	to := tcpip.FullAddress{Addr: toAddress(ip), Port: a.Port()}
+	to := tcpip.FullAddress{Port: a.Port()}
+	if !ip.IsUnspecified() { // any address: gVisor's is the zero Address
+		to.Addr = toAddress(ip)
+	}
 	if z := ip.Zone(); z != "" {
 		if to.NIC = s.n.nicNamed(z); to.NIC == 0 {
 			return tcpip.FullAddress{}, syscall.ENODEV
