@@ -111,7 +111,7 @@ func (p *Port) planMTU() error {
 		c.MTU = min(int(mtu), maxMTU)
 	}
 	least, most := max(int(info.min_mtu), 68), min(int(info.max_mtu), maxMTU) // RFC 791: 68 is the least an IPv4 link has
-	if info.max_rx_pktlen > 0 { // as rte_eth_dev_configure counts
+	if info.max_rx_pktlen > 0 {                                               // as rte_eth_dev_configure counts
 		overhead := 18
 		if info.max_mtu != 0xffff && info.max_rx_pktlen > C.uint32_t(info.max_mtu) {
 			overhead = int(info.max_rx_pktlen) - int(info.max_mtu)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -132,10 +133,21 @@ func (c *Config) checkMemory() error {
 	return nil
 }
 
-// checkVdev looks for what the drivers of virtual devices need.
+// tapKeys are the arguments of net_tap, which ignores all of them if one is wrong.
+var tapKeys = []string{"iface", "mac", "persist", "remote"}
+
+// checkVdev looks for what the drivers of virtual devices need and do not say.
 func checkVdev(name, args string) error {
+	if name == "" || strings.ContainsAny(name, ", ") {
+		return fmt.Errorf("device name %q: must be a driver's name and a number, as net_tap0: %w", name, unix.EINVAL)
+	}
 	if !strings.HasPrefix(name, "net_tap") && !strings.HasPrefix(name, "net_tun") {
 		return nil
+	}
+	for arg := range strings.SplitSeq(args, ",") {
+		if key, _, _ := strings.Cut(arg, "="); arg != "" && !slices.Contains(tapKeys, key) {
+			return fmt.Errorf("device %s: argument %q: net_tap takes %s: %w", name, arg, strings.Join(tapKeys, ", "), unix.EINVAL)
+		}
 	}
 	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
 	switch {

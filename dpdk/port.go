@@ -45,7 +45,7 @@ func OpenPort(c PortConfig) (*Port, error) {
 		return nil, errNotStarted
 	}
 	if c.ID < 0 || c.ID > 0xffff || C.rte_eth_dev_is_valid_port(C.uint16_t(c.ID)) == 0 {
-		return nil, &Error{Op: "rte_eth_dev_is_valid_port", Port: c.ID, Err: syscall.ENODEV, Log: havePorts()}
+		return nil, &Error{Op: fmt.Sprintf("rte_eth_dev_is_valid_port %d", c.ID), Port: NoPort, Err: syscall.ENODEV, Log: havePorts()}
 	}
 	if eal.ports[c.ID] != nil {
 		return nil, &Error{Op: "rte_eth_dev_configure", Port: c.ID, Err: syscall.EBUSY, Log: "the port is open already"}
@@ -77,7 +77,7 @@ func havePorts() string {
 	if n == 0 {
 		return "there are no ports: bind a device with dpdk-devbind.py, or configure a virtual one"
 	}
-	return fmt.Sprintf("there are %d ports", n)
+	return fmt.Sprintf("ports in all: %d", n)
 }
 
 // start configures and starts the port, first with receive interrupts, then without if the device will not have them.

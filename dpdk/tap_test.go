@@ -295,9 +295,10 @@ func TestTapMTU(t *testing.T) {
 		return
 	}
 	_, q, k := openTap(t, PortConfig{MTU: 1000})
-	frame, _, _, _ := packet{payload: 972, vlan: true}.build()
+	frame, _, _, _ := packet{payload: 972}.build()
+	tagged, _, _, _ := packet{payload: 972, vlan: true}.build()
 	// One byte more than the MTU allows blocks nothing: it is dropped and counted.
-	for _, b := range [][]byte{append(bytes.Clone(frame), 0), frame[:13], nil, frame} {
+	for _, b := range [][]byte{append(tagged, 0), frame[:13], nil, frame} {
 		send(t, q, b)
 	}
 	q.Exchange()

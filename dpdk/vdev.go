@@ -14,6 +14,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -55,7 +56,7 @@ func AddVdev(name, args string, netns *os.File) ([]int, error) {
 	defer C.free(unsafe.Pointer(cargs))
 	bus := C.CString("vdev")
 	defer C.free(unsafe.Pointer(bus))
-	if err := call("rte_eal_hotplug_add "+name, NoPort, v.netns, func() C.int {
+	if err := call("rte_eal_hotplug_add "+strings.TrimSuffix(name+","+args, ","), NoPort, v.netns, func() C.int {
 		rc := C.rte_eal_hotplug_add(bus, cname, cargs)
 		if rc == -1 { // the driver's way to say no; rte_errno then is of something else
 			rc = -C.int(syscall.ENODEV)
