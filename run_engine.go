@@ -187,9 +187,16 @@ func (e *engine) makeStack() error {
 	e.later(func() error { e.net.Destroy(); return nil })
 	e.stack.AddLayer(e.net)
 	for i, p := range e.cfg.Ports {
-		if err := e.net.AddPort(i, netstack.PortConfig{Name: p.Name, MTU: p.MTU, Addrs: p.Prefixes(), Gateway4: p.Gateway, Gateway6: p.Gateway6}); err != nil {
+		c := netstack.PortConfig{Name: p.Name, MTU: p.MTU, Addrs: p.Prefixes(), Gateway4: p.Gateway, Gateway6: p.Gateway6}
+		if err := e.portSysctl(&c); err != nil {
+			return err
+		}
+		if err := e.net.AddPort(i, c); err != nil {
 			return fmt.Errorf("[port%d]: %w", p.ID, err)
 		}
+	}
+	if err := e.setSysctls(); err != nil {
+		return err
 	}
 	e.api = NewStack(e.stack, e.net, e.net)
 	e.api.Nameservers = e.cfg.Stack.Nameservers

@@ -30,6 +30,7 @@ func TestWrongStart(t *testing.T) {
 		{"device string that the driver refuses", []string{"devargs=net_af_packet0,iface=nosuch"}, []string{"rte_eal_hotplug_add net_af_packet0", "SIOCGIFINDEX"}},
 		{"device string that the driver ignores", []string{"devargs=net_tap0,iface=x,bogus=1"}, []string{"net_tap0,iface=x,bogus=1", "the driver made none of that name"}},
 		{"tcp that is not there", []string{"idle=adaptive\ntcp=other"}, []string{"[stack] tcp=other", "netstack"}},
+		{"sysctl", []string{"net.inet6.ip6.dad_count=no"}, []string{"[freebsd.sysctl] net.inet6.ip6.dad_count=no", "must be a number"}},
 		{"hugepages wanted and too few", []string{"no_huge=0\nmemory=1000000"}, []string{"dpdk-hugepages.py --setup"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -70,6 +71,28 @@ func TestNoTun(t *testing.T) {
 	p.cmd = exec.Command("unshare", "--mount", "sh", "-c", `mount -t tmpfs none /dev/net && exec "$0" "$@"`, p.cmd.Path, "-c", p.cmd.Args[2])
 	if said := p.fails(t); !strings.Contains(said, "/dev/net/tun") || !strings.Contains(said, "modprobe tun") {
 		t.Error(said)
+	}
+}
+
+// TestNoHugepages starts the program where the kernel shows no hugepages.
+func TestNoHugepages(t *testing.T) {
+	needs(t, "unshare")
+	hidden := func(extra string) *process {
+		p := prepare(t, "http", extra)
+		p.cmd = exec.Command("unshare", "--mount", "sh", "-c", `mount -t tmpfs none /sys/kernel/mm/hugepages && exec "$0" "$@"`, p.cmd.Path, "-c", p.cmd.Args[2])
+		return p
+	}
+	if said := hidden("no_huge=0").fails(t); !strings.Contains(said, "no free hugepages") || !strings.Contains(said, "dpdk-hugepages.py --setup") {
+		t.Error(said)
+	}
+	p := hidden("no_huge=auto")
+	p.start(t)
+	p.ready(t, "try: ")
+	if said := p.out.String(); !strings.Contains(said, "running without hugepages") {
+		t.Error(said)
+	}
+	if text, err := get(p.client(t), "http://"+addr4+"/live"); err != nil || !strings.Contains(text, "ordinary pages") {
+		t.Error(text, err)
 	}
 }
 
