@@ -158,7 +158,21 @@ func checkVdev(name, args string) error {
 	case err != nil:
 		return fmt.Errorf("device %s: %w", name, err)
 	}
-	return f.Close()
+	f.Close()
+	if !capable(unix.CAP_NET_ADMIN) {
+		return fmt.Errorf("device %s: not root, and without CAP_NET_ADMIN no interface can be made: %w", name, unix.EPERM)
+	}
+	return nil
+}
+
+// capable tells whether the process has a capability in effect; when it cannot be found out, DPDK will tell.
+func capable(which uint) bool {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if unix.Capget(&head, &data[0]) != nil {
+		return true
+	}
+	return data[which/32].Effective&(1<<(which%32)) != 0
 }
 
 type hugepages []struct{ sizeKB, free int }
