@@ -171,17 +171,23 @@ func fromAddr(network string, a net.Addr) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), nil
 }
 
-// toAddr is the net.Addr of that network's type; the zero AddrPort gives nil.
-func toAddr(network string, a netip.AddrPort) net.Addr {
-	switch {
-	case a == netip.AddrPort{}:
-		return nil
-	case network[0] == 't':
+// asAddr is the net.Addr of that network's type.
+func asAddr(network string, a netip.AddrPort) net.Addr {
+	switch network[0] {
+	case 't':
 		return net.TCPAddrFromAddrPort(a)
-	case network[0] == 'u':
+	case 'u':
 		return net.UDPAddrFromAddrPort(a)
 	}
 	return toIPAddr(a)
+}
+
+// toAddr is asAddr that gives nil for the zero AddrPort.
+func toAddr(network string, a netip.AddrPort) net.Addr {
+	if a == (netip.AddrPort{}) {
+		return nil
+	}
+	return asAddr(network, a)
 }
 
 func toIPAddr(a netip.AddrPort) *net.IPAddr {

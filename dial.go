@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -68,40 +69,17 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	if first, second := byFamily(all); len(second) > 0 && d.FallbackDelay >= 0 && dl.network[0] == 't' {
-		return dl.parallel(ctx, first, second)
-	}
-	return dl.serial(ctx, all)
+	return dl.any(ctx, all)
 }
 
 // DialTCP connects to a TCP address; a zero laddr has the stack choose.
 func (d *Dialer) DialTCP(ctx context.Context, network string, laddr, raddr netip.AddrPort) (*TCPConn, error) {
-	c, err := d.dialAddr(ctx, network, "tcp", laddr, raddr)
-	if err != nil {
-		return nil, err
-	}
-	return c.(*TCPConn), nil
+	return dialAs[*TCPConn](ctx, d, network, "tcp", laddr, net.TCPAddrFromAddrPort(raddr))
 }
 
 // DialUDP connects a UDP socket to an address; a zero laddr has the stack choose.
 func (d *Dialer) DialUDP(ctx context.Context, network string, laddr, raddr netip.AddrPort) (*UDPConn, error) {
-	c, err := d.dialAddr(ctx, network, "udp", laddr, raddr)
-	if err != nil {
-		return nil, err
-	}
-	return c.(*UDPConn), nil
-}
-
-func (d *Dialer) dialAddr(ctx context.Context, network, protocol string, laddr, raddr netip.AddrPort) (net.Conn, error) {
-	if len(network) < len(protocol) || network[:len(protocol)] != protocol {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: net.UnknownNetworkError(network)}
-	}
-	if !raddr.IsValid() {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: errMissingAddress}
-	}
-	from := *d
-	from.LocalAddr = toAddr(network, laddr)
-	return from.DialContext(ctx, network, raddr.String())
+	return dialAs[*UDPConn](ctx, d, network, "udp", laddr, net.UDPAddrFromAddrPort(raddr))
 }
 
 // DialTCP connects to a TCP address; a nil laddr has the stack choose.
@@ -113,7 +91,7 @@ func DialTCP(network string, laddr, raddr *net.TCPAddr) (*TCPConn, error) {
 	if laddr != nil {
 		local = laddr.AddrPort()
 	}
-	return new(Dialer).DialTCP(context.Background(), network, local, raddr.AddrPort())
+	return dialAs[*TCPConn](context.Background(), new(Dialer), network, "tcp", local, raddr)
 }
 
 // DialUDP connects a UDP socket to an address; a nil laddr has the stack choose.
@@ -125,7 +103,21 @@ func DialUDP(network string, laddr, raddr *net.UDPAddr) (*UDPConn, error) {
 	if laddr != nil {
 		local = laddr.AddrPort()
 	}
-	return new(Dialer).DialUDP(context.Background(), network, local, raddr.AddrPort())
+	return dialAs[*UDPConn](context.Background(), new(Dialer), network, "udp", local, raddr)
+}
+
+// dialAs dials an address that is no string, on a network of one protocol.
+func dialAs[C net.Conn](ctx context.Context, d *Dialer, network, protocol string, laddr netip.AddrPort, raddr net.Addr) (none C, err error) {
+	if !strings.HasPrefix(network, protocol) {
+		return none, &net.OpError{Op: "dial", Net: network, Addr: raddr, Err: net.UnknownNetworkError(network)}
+	}
+	from := *d
+	from.LocalAddr = toAddr(network, laddr)
+	c, err := from.DialContext(ctx, network, raddr.String())
+	if err != nil {
+		return none, err
+	}
+	return c.(C), nil
 }
 
 // deadline is the earliest of all limits, zero if there is none.
@@ -203,6 +195,14 @@ func (d *dial) begin(ctx context.Context, network, address string) (all []netip.
 		all = same
 	}
 	return d.stack.reachableFirst(all), nil
+}
+
+// any connects to one of several addresses.
+func (d *dial) any(ctx context.Context, all []netip.AddrPort) (net.Conn, error) {
+	if first, second := byFamily(all); len(second) > 0 && d.FallbackDelay >= 0 && d.network[0] == 't' {
+		return d.parallel(ctx, first, second)
+	}
+	return d.serial(ctx, all)
 }
 
 // serial tries the addresses in turn; the error is the first one's.

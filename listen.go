@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 
@@ -82,7 +83,7 @@ func ListenUDP(network string, laddr *net.UDPAddr) (*UDPConn, error) {
 	if laddr == nil {
 		laddr = new(net.UDPAddr)
 	}
-	if len(network) < 3 || network[:3] != "udp" {
+	if !strings.HasPrefix(network, "udp") {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: laddr, Err: net.UnknownNetworkError(network)}
 	}
 	c, err := ListenPacket(network, laddr.String())
@@ -98,6 +99,7 @@ type binding struct {
 	network string // without protocol
 	proto   int
 	local   netip.AddrPort
+	known   bool // whether local is
 }
 
 func (lc *ListenConfig) begin(ctx context.Context, network, address string) (b binding, err error) {
@@ -111,16 +113,16 @@ func (lc *ListenConfig) begin(ctx context.Context, network, address string) (b b
 	if err != nil {
 		return b, err
 	}
-	b.local = preferred(b.network, address, all)
+	b.local, b.known = preferred(b.network, address, all), true
 	return b, nil
 }
 
 // addr is the address for errors, nil while there is none.
 func (b *binding) addr() net.Addr {
-	if b.network == "" {
+	if !b.known {
 		return nil
 	}
-	return toAddr(b.network, b.local)
+	return asAddr(b.network, b.local)
 }
 
 func (lc *ListenConfig) control() controlFunc {

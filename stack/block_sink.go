@@ -58,6 +58,13 @@ func (k *Waiters) Forget(tag uint32) {
 	k.free = append(k.free, tag)
 }
 
+// Watched is how many tags are given out.
+func (k *Waiters) Watched() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.used - len(k.free)
+}
+
 // Notify implements Sink.
 func (k *Waiters) Notify(tag uint32, ev Events) {
 	if slots := *k.slots.Load(); int(tag) < len(slots) {
