@@ -3,6 +3,7 @@ package test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -22,7 +23,7 @@ func (p *process) dial(network, addr string) (conn net.Conn, err error) {
 		return nil, err
 	}
 	defer home.Close()
-	ns, err := os.Open("/run/netns/" + p.netns)
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/root/run/netns/%s", p.cmd.Process.Pid, p.netns)) // as the process sees it
 	if err != nil {
 		return nil, err
 	}
