@@ -3,7 +3,7 @@ package netstack
 // Counters are what netstack's own code has seen; gVisor's are in Stats.
 type Counters struct {
 	RxPackets              uint64 `help:"packets passed to netstack"`
-	TxPackets              uint64 `help:"packets that netstack sent"`
+	TxFrames               uint64 `help:"frames that netstack sent"`
 	DuplicateAddresses     uint64 `help:"IPv6 addresses not used because another host has them"`
 	DropRxBadIPChecksum    uint64 `help:"received frames dropped because the device found the IPv4 header checksum wrong"`
 	DropRxBadL4Checksum    uint64 `help:"received frames dropped because the device found the TCP or UDP checksum wrong"`
@@ -13,6 +13,7 @@ type Counters struct {
 	DropRxUnknownEtherType uint64 `help:"received frames dropped because their EtherType is neither IPv4, IPv6 nor ARP"`
 	DropRxPortClosed       uint64 `help:"received frames dropped because their port was closed"`
 	DropTxQueueFull        uint64 `help:"packets dropped because the queue of those that wait for the device was full"`
+	DropTxTooBig           uint64 `help:"packets dropped because all of the device's empty queue could not hold them"`
 	DropSegmentsQueueFull  uint64 `help:"unwrapped TCP segments dropped because too many waited for the TCP layer"`
 	DropSegmentsNoTaker    uint64 `help:"unwrapped TCP segments dropped because no TCP layer wants them"`
 }

@@ -75,8 +75,9 @@ func (s *socket) recv(p []byte, flags int, from bool) (tcpip.ReadResult, error) 
 		return tcpip.ReadResult{}, syscall.EOPNOTSUPP
 	}
 	stream := s.typ == unix.SOCK_STREAM
-	if stream && len(p) == 0 {
-		return tcpip.ReadResult{}, nil
+	if stream && len(p) == 0 { // as Linux: whether there is something to receive
+		_, err := s.recv(make([]byte, 1), unix.MSG_PEEK, false)
+		return tcpip.ReadResult{}, err
 	}
 	w := sinks.Get().(*sink)
 	*w = sink{p: p, packet: !stream, discard: stream && flags&unix.MSG_TRUNC != 0}
@@ -88,7 +89,7 @@ func (s *socket) recv(p []byte, flags int, from bool) (tcpip.ReadResult, error) 
 	switch err.(type) {
 	case nil:
 	case *tcpip.ErrClosedForReceive:
-		return tcpip.ReadResult{}, nil // the end of the stream, or a datagram socket that was shut down for reading
+		return tcpip.ReadResult{}, nil // the end of the stream; also of datagrams, as a blocking recv on Linux has it
 	default:
 		return tcpip.ReadResult{}, errno(err)
 	}
@@ -120,7 +121,7 @@ func (n *Netstack) SendTo(h stack.Handle, p []byte, to netip.AddrPort, flags int
 	if s.typ == unix.SOCK_STREAM || !to.Addr().IsValid() {
 		return s.send(p, nil, flags)
 	}
-	full, err := s.full(to)
+	full, err := s.destination(to)
 	if err != nil {
 		return 0, err
 	}

@@ -26,6 +26,7 @@ type link struct {
 	dev        stack.Device
 	mac        atomic.Pointer[[6]byte]
 	mtu        atomic.Uint32
+	offloads   stack.FrameFlags
 	dispatcher atomic.Pointer[gstack.NetworkDispatcher]
 
 	// verified says that the device has verified the checksums of the frame that is being delivered. gVisor asks a
@@ -36,13 +37,18 @@ type link struct {
 	mu      sync.Mutex   // of the queue: WritePackets is called from any goroutine
 	queue   ring
 	full    uint64 // packets dropped because the queue was full
+
+	sent int           // payload bytes of the queue's front packet that are written
+	head [headMax]byte // its headers
 }
 
 var _ gstack.LinkEndpoint = (*link)(nil)
 
 func newLink(n *Netstack, port int, dev stack.Device, mtu int) *link {
 	l := &link{n: n, port: port, dev: dev, queue: newRing(n.cfg.TxQueue)}
-	mac := [6]byte(dev.Info().MAC)
+	info := dev.Info()
+	mac := [6]byte(info.MAC)
+	l.offloads = info.Offloads
 	l.mac.Store(&mac)
 	l.mtu.Store(uint32(mtu))
 	return l
@@ -164,7 +170,7 @@ func (l *link) WritePackets(pkts gstack.PacketBufferList) (int, tcpip.Error) {
 	return len(list), nil
 }
 
-// exhale copies packets into frames of the device while there is room and returns how many.
+// exhale copies packets into frames of the device while there is room and returns how many frames.
 func (l *link) exhale() (sent int) {
 	if l.waiting.Load() == 0 {
 		return 0
@@ -174,52 +180,24 @@ func (l *link) exhale() (sent int) {
 		l.mu.Lock()
 		p := l.queue.front()
 		l.mu.Unlock()
-		if p == nil || !l.write(q, p) {
+		if p == nil {
 			return sent
+		}
+		frames, all := l.write(q, p)
+		sent += frames
+		l.n.counters.TxFrames += uint64(frames)
+		if !all && (frames > 0 || len(q.Taken()) > 0 || q.Free() == 0) {
+			return sent
+		}
+		if !all {
+			l.n.counters.DropTxTooBig++
 		}
 		l.mu.Lock()
 		l.queue.pop()
 		l.waiting.Store(int32(l.queue.n))
 		l.mu.Unlock()
 		p.DecRef()
-		sent++
 	}
-}
-
-// write copies a packet into frames of the queue, several if one is too small, or returns false if it finds no room.
-func (l *link) write(q *stack.Queue, p *gstack.PacketBuffer) bool {
-	f := q.Alloc()
-	if f == nil {
-		return false
-	}
-	taken, used := 1, 0
-	views, skip := p.AsViewList()
-	for v := views.Front(); v != nil; v = v.Next() {
-		b := v.AsSlice()
-		if skip >= len(b) {
-			skip -= len(b)
-			continue
-		}
-		b, skip = b[skip:], 0
-		for {
-			n := copy(f.Room()[used:], b)
-			used += n
-			f.Len = uint16(used)
-			if b = b[n:]; len(b) == 0 {
-				break
-			}
-			f.Flags |= stack.More
-			if f = q.Alloc(); f == nil {
-				for range taken {
-					q.Undo()
-				}
-				return false
-			}
-			taken, used = taken+1, 0
-		}
-	}
-	l.n.counters.TxPackets++
-	return true
 }
 
 // drop releases what waits to be sent.
@@ -247,8 +225,8 @@ func (l *link) ParseHeader(p *gstack.PacketBuffer) bool {
 	return ok
 }
 
-// Capabilities implements gstack.LinkEndpoint. It does not offer to fill in checksums: gVisor would leave them out of
-// UDP datagrams that it then cuts into fragments, where no device can.
+// Capabilities implements gstack.LinkEndpoint. It does not offer to fill in checksums, but for TCP's in offload.go:
+// gVisor would leave them out of UDP datagrams that it then cuts into fragments, where no device can.
 func (l *link) Capabilities() gstack.LinkEndpointCapabilities {
 	c := gstack.CapabilityResolutionRequired
 	if l.verified.Load() {

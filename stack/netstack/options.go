@@ -19,6 +19,7 @@ type option struct {
 	get func(s *socket) ([]byte, error) // in Linux's layout
 	// inherit says that an accepted socket gets what its listener was given. gVisor passes on only little.
 	inherit bool
+	number  bool // its layout is an int
 }
 
 type optionKey struct{ level, name int }
@@ -72,7 +73,11 @@ func (n *Netstack) Option(h stack.Handle, level, name int, value []byte) (int, e
 	if err != nil {
 		return 0, err
 	}
-	o, err := s.option(optionKey{level, name})
+	k := optionKey{level, name}
+	o, err := s.option(k)
+	if err == syscall.ENOPROTOOPT && s.domain == unix.AF_INET && !s.level(level) {
+		err = syscall.EOPNOTSUPP // what Linux's IPv4 says, and its IPv6 does not
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -80,7 +85,25 @@ func (n *Netstack) Option(h stack.Handle, level, name int, value []byte) (int, e
 		return 0, syscall.ENOPROTOOPT
 	}
 	v, err := o.get(s)
+	if level == unix.IPPROTO_IP && o.number && len(value) > 0 && len(value) < 4 && native.Uint32(v) < 256 {
+		return copy(value[:1], []byte{byte(native.Uint32(v))}), err // an unsigned char will do
+	}
 	return copy(value, v), err
+}
+
+// level tells whether the socket has any options of that level.
+func (s *socket) level(level int) bool {
+	switch level {
+	case unix.SOL_SOCKET, unix.IPPROTO_IP:
+		return true
+	case unix.IPPROTO_TCP:
+		return s.typ == unix.SOCK_STREAM
+	case unix.IPPROTO_IPV6:
+		return s.domain == unix.AF_INET6
+	case unix.IPPROTO_ICMPV6:
+		return s.typ == unix.SOCK_RAW && s.proto == unix.IPPROTO_ICMPV6
+	}
+	return false
 }
 
 // option finds an option that a socket of this kind has.
@@ -88,10 +111,7 @@ func (s *socket) option(k optionKey) (option, error) {
 	o, ok := options[k]
 	stream := s.typ == unix.SOCK_STREAM
 	switch {
-	case !ok,
-		k.level == unix.IPPROTO_TCP && !stream,
-		k.level == unix.IPPROTO_IPV6 && s.domain != unix.AF_INET6,
-		k.level == unix.IPPROTO_ICMPV6 && (s.typ != unix.SOCK_RAW || s.proto != unix.IPPROTO_ICMPV6):
+	case !ok || !s.level(k.level):
 		return option{}, syscall.ENOPROTOOPT
 	case stream && multicastOptions[k].set != nil && k != mcast4Loop && k != mcast6Loop:
 		return option{}, syscall.EINVAL
@@ -182,6 +202,7 @@ func number(opt tcpip.SockOptInt, read func([]byte) (int, error), in func(int) (
 			return fromInt(x), errno(err)
 		},
 		inherit: true,
+		number:  true,
 	}
 }
 

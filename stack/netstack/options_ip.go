@@ -13,7 +13,12 @@ import (
 
 // ip4Options are those of IPPROTO_IP but multicast's.
 var ip4Options = map[optionKey]option{
-	{unix.IPPROTO_IP, unix.IP_TOS}: number(tcpip.IPv4TOSOption, toByte, nil, nil),
+	{unix.IPPROTO_IP, unix.IP_TOS}: number(tcpip.IPv4TOSOption, func(v []byte) (int, error) {
+		if len(v) == 0 {
+			return 0, nil
+		}
+		return toByte(v)
+	}, nil, nil),
 
 	{unix.IPPROTO_IP, unix.IP_TTL}: number(tcpip.IPv4TTLOption, toByte, func(x int) (int, error) {
 		switch {
@@ -44,12 +49,8 @@ var ip4Options = map[optionKey]option{
 			}
 			return err
 		},
-		get: func(s *socket) ([]byte, error) {
-			if s.typ != unix.SOCK_RAW {
-				return nil, syscall.ENOPROTOOPT
-			}
-			return fromBool(s.ep.SocketOptions().GetHeaderIncluded()), nil
-		},
+		get:    func(s *socket) ([]byte, error) { return fromBool(s.ep.SocketOptions().GetHeaderIncluded()), nil },
+		number: true,
 	},
 }
 

@@ -91,7 +91,8 @@ func multicastLoop(read func([]byte) (int, error)) option {
 			}
 			return err
 		},
-		get: func(s *socket) ([]byte, error) { return fromBool(s.ep.SocketOptions().GetMulticastLoop()), nil },
+		get:    func(s *socket) ([]byte, error) { return fromBool(s.ep.SocketOptions().GetMulticastLoop()), nil },
+		number: true,
 	}
 }
 

@@ -37,10 +37,11 @@ var socketOptions = map[optionKey]option{
 			if len(v) < 8 {
 				return syscall.EINVAL
 			}
-			s.ep.SocketOptions().SetLinger(tcpip.LingerOption{
-				Enabled: native.Uint32(v) != 0,
-				Timeout: time.Duration(int32(native.Uint32(v[4:]))) * time.Second,
-			})
+			l := s.ep.SocketOptions().GetLinger()
+			if l.Enabled = native.Uint32(v) != 0; l.Enabled {
+				l.Timeout = time.Duration(int32(native.Uint32(v[4:]))) * time.Second
+			}
+			s.ep.SocketOptions().SetLinger(l)
 			return nil
 		},
 		get: func(s *socket) ([]byte, error) {

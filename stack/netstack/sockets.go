@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -24,7 +25,8 @@ type socket struct {
 	typ    int // SOCK_STREAM, SOCK_DGRAM or SOCK_RAW
 	proto  int // IPPROTO_…
 	watch  watch
-	given  given // options that were set, for what it accepts
+	given  given         // options that were set, for what it accepts
+	shut   atomic.Uint32 // tcpip.ShutdownFlags of a datagram socket
 }
 
 // Open implements stack.Sockets: TCP (if Config.TCP), UDP, ping sockets (SOCK_DGRAM with IPPROTO_ICMP or
@@ -98,6 +100,9 @@ func (n *Netstack) Bind(h stack.Handle, a netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
+	if s.v6only(a.Addr()) {
+		return syscall.EINVAL
+	}
 	e := s.ep.Bind(to)
 	if _, ok := e.(*tcpip.ErrNoPortAvailable); ok {
 		return syscall.EADDRINUSE
@@ -147,9 +152,12 @@ func (n *Netstack) Connect(h stack.Handle, a netip.AddrPort) error {
 	if !a.Addr().IsValid() {
 		return errno(s.ep.Disconnect())
 	}
-	to, err := s.full(a)
+	to, err := s.destination(a)
 	if err != nil {
 		return err
+	}
+	if s.typ == unix.SOCK_STREAM && tcp.EndpointState(s.ep.State()) == tcp.StateListen {
+		return syscall.EISCONN
 	}
 	return errno(s.ep.Connect(to))
 }
@@ -171,7 +179,11 @@ func (n *Netstack) Shutdown(h stack.Handle, how int) error {
 	default:
 		return syscall.EINVAL
 	}
-	return errno(s.ep.Shutdown(flags))
+	if err := s.ep.Shutdown(flags); err != nil {
+		return errno(err)
+	}
+	s.shut.Or(uint32(flags))
+	return nil
 }
 
 // LocalAddr implements stack.Sockets.
@@ -210,6 +222,19 @@ func (s *socket) full(a netip.AddrPort) (tcpip.FullAddress, error) {
 		}
 	}
 	return to, nil
+}
+
+// destination is full for an address to send to.
+func (s *socket) destination(a netip.AddrPort) (tcpip.FullAddress, error) {
+	if s.v6only(a.Addr()) {
+		return tcpip.FullAddress{}, syscall.ENETUNREACH
+	}
+	return s.full(a)
+}
+
+// v6only tells whether a is an IPv4 address that the socket must not have.
+func (s *socket) v6only(a netip.Addr) bool {
+	return s.domain == unix.AF_INET6 && a.Is4In6() && s.ep.SocketOptions().GetV6Only()
 }
 
 // addrPort is gVisor's address in the socket's family.

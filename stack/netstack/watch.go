@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
 
@@ -73,16 +74,23 @@ func (n *Netstack) Events(h stack.Handle) stack.Events {
 		return 0
 	}
 	ev := stack.Events(s.ep.Readiness(watched))
-	if s.typ == unix.SOCK_STREAM {
-		// gVisor answers for an ended connection that it is ready for all it was asked, urgent data and errors too.
-		ev &^= stack.EventPri
-		switch tcp.EndpointState(s.ep.State()) {
-		case tcp.StateError:
-		case tcp.StateInitial, tcp.StateBound:
-			ev |= stack.EventOut // as on Linux: a send would not block, it fails
-		default:
-			ev &^= stack.EventErr
+	if s.typ != unix.SOCK_STREAM {
+		switch tcpip.ShutdownFlags(s.shut.Load()) {
+		case tcpip.ShutdownRead:
+			ev |= stack.EventRdHup
+		case tcpip.ShutdownRead | tcpip.ShutdownWrite:
+			ev |= stack.EventRdHup | stack.EventHup
 		}
+		return ev
+	}
+	// gVisor answers for an ended connection that it is ready for all it was asked, urgent data and errors too.
+	ev &^= stack.EventPri
+	switch tcp.EndpointState(s.ep.State()) {
+	case tcp.StateError:
+	case tcp.StateInitial, tcp.StateBound:
+		ev |= stack.EventOut // as on Linux: a send would not block, it fails
+	default:
+		ev &^= stack.EventErr
 	}
 	return ev
 }
