@@ -367,5 +367,42 @@ func TestDualStackAsOnLinux(t *testing.T) {
 	}
 }
 
+func TestUnspecifiedAddressesAsOnLinux(t *testing.T) {
+	for _, domain := range domains {
+		any := netip.IPv4Unspecified()
+		if domain == unix.AF_INET6 {
+			any = netip.IPv6Unspecified()
+		}
+		asLinux(t, func(s *script) {
+			l := s.socket(domain, unix.SOCK_STREAM, 0)
+			s.do("listen unbound", s.Listen(l, 5))
+			local, err := s.LocalAddr(l)
+			s.note("local %v %v %s", local.Addr(), local.Port() != 0, name(err))
+			c := s.socket(domain, unix.SOCK_STREAM, 0)
+			_ = s.Connect(c, netip.AddrPortFrom(any, local.Port()))
+			s.settle()
+			peer, err := s.PeerAddr(c)
+			s.note("peer %v %s", peer.Addr(), name(err))
+			a, from, err := s.Accept(l)
+			s.note("accept from %v: %s", from.Addr(), name(err))
+			s.open = append(s.open, a)
+
+			u, v := s.socket(domain, unix.SOCK_DGRAM, 0), s.socket(domain, unix.SOCK_DGRAM, 0)
+			to := s.bound(u, any)
+			local, err = s.LocalAddr(u)
+			s.note("bound to %v %s", local.Addr(), name(err))
+			_, err = s.SendTo(v, []byte("to any"), to, 0)
+			s.do("send to the unspecified address", err)
+			s.recv("u", u, 10, 0)
+			s.do("connect to the unspecified address", s.Connect(v, to))
+			peer, err = s.PeerAddr(v)
+			s.note("peer %v %s", peer.Addr(), name(err))
+			local, err = s.LocalAddr(v)
+			s.note("local %v %s", local.Addr(), name(err))
+			s.do("connect to port 0", s.Connect(v, netip.AddrPortFrom(loopbackOf(domain), 0)))
+		})
+	}
+}
+
 func second(_ stack.Handle, _ netip.AddrPort, err error) error { return err }
 func err2(_ netip.AddrPort, err error) error                   { return err }

@@ -103,6 +103,9 @@ func (n *Netstack) Bind(h stack.Handle, a netip.AddrPort) error {
 	if s.v6only(a.Addr()) {
 		return syscall.EINVAL
 	}
+	if a.Addr().IsUnspecified() { // any address: gVisor's is the zero Address
+		to.Addr = tcpip.Address{}
+	}
 	e := s.ep.Bind(to)
 	if _, ok := e.(*tcpip.ErrNoPortAvailable); ok {
 		return syscall.EADDRINUSE
@@ -212,10 +215,7 @@ func (s *socket) full(a netip.AddrPort) (tcpip.FullAddress, error) {
 	if ip.Is4() != (s.domain == unix.AF_INET) || !ip.IsValid() {
 		return tcpip.FullAddress{}, syscall.EAFNOSUPPORT
 	}
-	to := tcpip.FullAddress{Port: a.Port()}
-	if !ip.IsUnspecified() { // any address: gVisor's is the zero Address
-		to.Addr = toAddress(ip)
-	}
+	to := tcpip.FullAddress{Addr: toAddress(ip), Port: a.Port()}
 	if z := ip.Zone(); z != "" {
 		if to.NIC = s.n.nicNamed(z); to.NIC == 0 {
 			return tcpip.FullAddress{}, syscall.ENODEV
