@@ -17,7 +17,7 @@ AS_ROOT := $(if $(SUDO),$(shell sudo -n true 2>/dev/null && echo "-exec 'sudo -E
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 .PHONY: deps
 deps: ## install what the build needs, where apt is
@@ -74,8 +74,9 @@ fuzz: ## run each fuzz target for a while (FUZZTIME=30s)
 
 .PHONY: bench
 bench: build ## print what a request costs here and in the kernel, in one run
-	@$(GO) build -o bin/ ./bench/...
-	$(SUDO) ./bin/bench
+	@mkdir -p bin/bench
+	@$(GO) build -o bin/bench/ ./bench/...
+	@$(SUDO) bin/bench/bench
 
 .PHONY: lint
 lint: check ## go vet and, if they are there, golangci-lint and govulncheck
