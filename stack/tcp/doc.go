@@ -1,0 +1,24 @@
+// Package tcp is a TCP of our own (RFC 9293), laid out for one core that serves very many connections.
+//
+//	port ─► Deliver ─► input ─► recovery, cc ─► queues ─► Notify ─► Recv ─┐
+//	                                                                    application
+//	port ◄─ Exhale ◄─ output ◄─ recovery, cc ◄─ queues ◄─ dirty list ◄─ Send ┘
+//	                    ▲
+//	         wheel ─► Advance
+//
+// A TCP is a stack.Layer and a stack.Sockets. Everything a connection has lies in slabs off Go's heap and is named by
+// index: its control block (pcb), payload (chunks), out-of-order ranges, and recovery's records of what is in flight.
+// An idle connection has only its control block. Received frames are copied out of during Deliver; segments to send
+// are written straight into the port's frames, headers and payload once.
+//
+// What sockets wrote and the acknowledgments owed are sent once a turn, in Exhale, so that data is acknowledged by
+// the answer to it. Only answers without a connection behind them (resets, cookies, challenges) and duplicate
+// acknowledgments leave during Deliver.
+//
+// The loop calls the Layer's methods with the stack's lock held; the Sockets' methods take it themselves and may be
+// called from any goroutine.
+//
+// It does not find routes or neighbours, nor unwrap fragments, IP options and extension headers (stack.Network does),
+// and it has no blocking calls, deadlines or descriptors (those are made once, above stack.Sockets). TCP Fast Open,
+// ECN and the MD5 and AO options are not supported.
+package tcp

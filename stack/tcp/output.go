@@ -1,0 +1,340 @@
+package tcp
+
+import (
+	"syscall"
+
+	"github.com/fstack-go/fstack/stack/tcp/recovery"
+	"github.com/fstack-go/fstack/stack/wire"
+)
+
+// mark puts a PCB on the dirty list: something is to be sent.
+func (t *TCP) mark(i uint32, p *pcb) {
+	if p.flags&(flagDirty|flagWaiting) == 0 {
+		p.flags |= flagDirty
+		t.dirty = append(t.dirty, i)
+	}
+}
+
+// Exhale implements stack.Layer: it goes once through the dirty list. Who finds no room in a port's queue stays on it,
+// behind the others.
+func (t *TCP) Exhale(now int64) int {
+	if gen := uint32(t.net.Changes()<<1) | 1; gen != t.gen {
+		t.gen = gen
+	}
+	if len(t.waiting) > 0 {
+		t.wakeWaiting()
+	}
+	if len(t.dirty) > 0 {
+		t.now, t.nowMS = now, uint32(uint64(now)/1e6)
+		t.dirty, t.work = t.work[:0], t.dirty
+		for _, i := range t.work {
+			p := t.pcbs.at(i)
+			if p.flags&flagDirty == 0 || p.state == stateFree {
+				continue // it ended, perhaps its slot has a new owner
+			}
+			p.flags &^= flagDirty
+			if !t.output(i, p) {
+				t.mark(i, p)
+			}
+		}
+	}
+	if len(t.starved) > 0 {
+		t.feed()
+	}
+	n := t.frames
+	t.frames = 0
+	return n
+}
+
+// Pending implements stack.Layer.
+func (t *TCP) Pending() bool { return len(t.dirty) > 0 || len(t.loop.port.queue.Taken()) > 0 }
+
+// output sends what a PCB may send now. It returns false if a port had too few frames.
+func (t *TCP) output(i uint32, p *pcb) bool {
+	switch p.state {
+	case stateListen, stateClosed:
+		return true
+	}
+	if p.gen != t.gen {
+		switch w, errno := t.route(i, p); w {
+		case wayWait:
+			t.counters.WaitedForNeighbour++
+			p.flags |= flagWaiting
+			t.waitGen = t.gen
+			t.waiting = append(t.waiting, i)
+			return true
+		case wayNone:
+			t.unreachable(i, p, errno)
+			return true
+		}
+	}
+	if p.state.in(statesHalf) {
+		return t.outputSYN(i, p)
+	}
+	ok := t.outputData(i, p)
+	if ok && p.flags&flagKeepProbe != 0 {
+		p.flags &^= flagKeepProbe
+		// RFC 9293 §3.8.4: a segment that the peer has already, which it must acknowledge.
+		_, ok = t.transmit(p, p.rec.Nxt-1, wire.ACK, 0, cursor{})
+		t.counters.KeepAliveProbes++
+	}
+	if ok && p.flags&flagProbe != 0 {
+		p.flags &^= flagProbe
+		// RFC 9293 §3.8.6.1 has a byte beyond the window here. One that was acknowledged brings the same answer
+		// and needs no account of a byte that the peer will throw away.
+		_, ok = t.transmit(p, p.rec.Una-1, wire.ACK, 0, cursor{})
+		t.counters.WindowProbes++
+	}
+	if ok && p.flags&flagAckNow != 0 {
+		_, ok = t.transmit(p, p.rec.Nxt, wire.ACK, 0, cursor{})
+		if ok {
+			t.counters.TxPureAcks++
+		}
+	}
+	if p.state != stateTimeWait {
+		t.setLossTimer(i, p)
+	}
+	return ok
+}
+
+// outputSYN sends the SYN or SYN-ACK if it is due.
+func (t *TCP) outputSYN(i uint32, p *pcb) bool {
+	if p.flags&flagRetransmit != 0 {
+		p.flags &^= flagRetransmit
+		if _, _, ok := t.rec.NextRetransmit(&p.rec, 1); ok {
+			p.flags |= flagSyn
+		}
+	}
+	if p.flags&flagSyn != 0 {
+		if !t.transmitSYN(p) {
+			return false
+		}
+		again := p.rec.Nxt != p.iss
+		if !t.rec.OnSend(&p.rec, p.iss, 1, t.now/1e3, recovery.SendSYN) {
+			t.undo(p)
+			t.noRecords(i, p)
+			return true
+		}
+		p.flags &^= flagSyn
+		if again {
+			p.resent++
+			t.counters.TxRetransmittedSYNs++
+		}
+		t.trace.step(t, i, p, "send-syn")
+	} else if p.flags&flagAckNow != 0 && p.state == stateSynRcvd {
+		if _, ok := t.transmit(p, p.rec.Nxt, wire.ACK, 0, cursor{}); !ok {
+			return false
+		}
+	}
+	t.setLossTimer(i, p)
+	return true
+}
+
+// outputData sends again what recovery asks for, then new data and the FIN, as far as both windows go.
+func (t *TCP) outputData(i uint32, p *pcb) bool {
+	if p.flags&flagRetransmit != 0 && !t.outputAgain(i, p) {
+		return false
+	}
+	if p.flags&flagFinSent != 0 || p.snd.len == 0 && p.flags&flagShutWr == 0 {
+		return true
+	}
+	now := t.now / 1e3
+	for {
+		n := p.sndEnd() - p.rec.Nxt
+		fin := p.flags&flagShutWr != 0
+		if n == 0 && !fin {
+			return true
+		}
+		all := n
+		wnd := p.rec.Una + p.sndWnd - p.rec.Nxt
+		if int32(wnd) < 0 { // it was shrunk below what is in flight (RFC 9293 §3.8.6: SHLD-15)
+			wnd = 0
+		}
+		n = min(n, wnd)
+		allow := t.rec.Allowance(&p.rec, now)
+		n = min(n, allow)
+		fin = fin && n == all && n < wnd && (n < allow || n == 0)
+		mss := t.room(p)
+		if n > mss {
+			n = t.superSegment(p, n, mss)
+			fin = false
+		} else if n < mss && !fin && !t.maySendShort(p, n, all, wnd) {
+			t.setPersist(i, p, all, wnd)
+			return true
+		}
+		if n == 0 && !fin {
+			t.setPersist(i, p, all, wnd)
+			return true
+		}
+		if !t.sendData(i, p, n, fin, n == all, now) {
+			return p.state == stateClosed || p.state == stateFree
+		}
+		if fin {
+			return true
+		}
+	}
+}
+
+// room is the payload that a segment can have beside its options now.
+func (t *TCP) room(p *pcb) uint32 {
+	mss := uint32(p.mss)
+	if p.ooo != 0 && p.flags&flagSACK != 0 {
+		mss -= min(t.blocksLen(p), mss/2)
+	}
+	return mss
+}
+
+// superSegment is how much of n bytes, more than one segment, one transmit may take.
+func (t *TCP) superSegment(p *pcb, n, mss uint32) uint32 {
+	pt := t.port(p.port)
+	if !pt.tso[p.flags&flagIPv6/flagIPv6] {
+		return mss
+	}
+	room := uint32(pt.queue.Free() * pt.slot)
+	n = min(n, tsoMost, room-min(room, headMost))
+	return max(n/mss*mss, mss)
+}
+
+// maySendShort decides on a segment shorter than the peer takes (RFC 9293 §3.8.6.2.1 and §3.7.4).
+func (t *TCP) maySendShort(p *pcb, n, all, wnd uint32) bool {
+	switch {
+	case n == 0:
+		return false
+	case p.flags&flagForce != 0:
+		return true
+	case n == all:
+		// All that there is: at once, unless more was announced or, with Nagle's algorithm, something is in flight.
+		if p.flags&(flagCork|flagMore) != 0 && p.flags&flagShutWr == 0 {
+			return false
+		}
+		return p.flags&flagNoDelay != 0 || p.rec.Una == p.rec.Nxt || p.flags&flagShutWr != 0 ||
+			p.flags&flagUrgent != 0 && after(p.sndUp, p.rec.Nxt)
+	}
+	return n == wnd && n >= p.sndWndMax/2
+}
+
+// sendData sends n new bytes, with FIN if asked. It returns false if that was not possible now.
+func (t *TCP) sendData(i uint32, p *pcb, n uint32, fin, last bool, now int64) bool {
+	flags, kind, size := ackFlags(last), recovery.SendFlags(0), n
+	if last {
+		kind |= recovery.SendLast
+	}
+	if fin {
+		flags |= wire.FIN
+		kind |= recovery.SendFIN
+		size++
+	}
+	quick := p.flags&flagAckNow != 0 || p.timeAck != 0
+	idle := p.rec.Una == p.rec.Nxt
+	next, ok := t.transmit(p, p.rec.Nxt, flags, int(n), p.nxt)
+	if !ok {
+		return false
+	}
+	if !t.rec.OnSend(&p.rec, p.rec.Nxt, size, now, kind) {
+		t.undo(p)
+		t.noRecords(i, p)
+		return false
+	}
+	p.nxt = next
+	p.flags &^= flagForce
+	if idle {
+		p.progress = t.nowMS
+		p.probes = 0
+		t.stopPersist(p)
+	}
+	if n > 0 {
+		p.dataOut++
+		p.sentAt = t.nowMS
+		if quick {
+			p.quick = 0 // the application answers: its data carries the acknowledgments
+		}
+	}
+	if fin {
+		p.flags |= flagFinSent
+		t.finSent(i, p)
+	}
+	if p.flags&flagTrace != 0 {
+		t.trace.step(t, i, p, "send")
+	}
+	return true
+}
+
+// ackFlags are the flags of a segment that may be the last one for now.
+func ackFlags(last bool) uint8 {
+	if last {
+		return wire.ACK | wire.PSH
+	}
+	return wire.ACK
+}
+
+// outputAgain sends what recovery thinks lost.
+func (t *TCP) outputAgain(i uint32, p *pcb) bool {
+	for {
+		seq, n, ok := t.rec.NextRetransmit(&p.rec, t.room(p))
+		if !ok {
+			p.flags &^= flagRetransmit
+			return true
+		}
+		if !t.sendAgain(i, p, seq, n, 0) {
+			return p.state == stateClosed || p.state == stateFree
+		}
+	}
+}
+
+// sendAgain sends n units of sequence space from seq on once more.
+func (t *TCP) sendAgain(i uint32, p *pcb, seq, n uint32, kind recovery.SendFlags) bool {
+	flags, size := uint8(wire.ACK), n
+	if end := p.sndEnd(); after(seq+n, end) && p.flags&flagFinSent != 0 {
+		flags |= wire.FIN
+		kind |= recovery.SendFIN
+		size--
+	}
+	if seq+size == p.sndEnd() {
+		flags |= wire.PSH
+	}
+	var at cursor
+	if size > 0 {
+		at = t.chunks.seek(&p.snd, seq-p.sndSeq())
+	}
+	if _, ok := t.transmit(p, seq, flags, int(size), at); !ok {
+		return false
+	}
+	if !t.rec.OnSend(&p.rec, seq, n, t.now/1e3, kind) {
+		t.undo(p)
+		t.noRecords(i, p)
+		return false
+	}
+	p.resent++
+	t.counters.TxRetransmitted++
+	t.counters.TxRetransmittedBytes += uint64(size)
+	if p.flags&flagTrace != 0 {
+		t.trace.step(t, i, p, "retransmit")
+	}
+	return true
+}
+
+// noRecords sheds the work for which recovery has no memory: a connection that begins; others try again later.
+func (t *TCP) noRecords(i uint32, p *pcb) {
+	t.counters.RecordsExhausted++
+	if p.state.in(statesHalf) {
+		t.fail(i, p, syscall.ENOBUFS)
+		return
+	}
+	t.stall(i, p)
+}
+
+// wakeWaiting lets those go on that waited for a neighbour when something has changed.
+func (t *TCP) wakeWaiting() {
+	list := t.waiting
+	if t.waitGen == t.gen {
+		return
+	}
+	t.waitGen = t.gen
+	t.waiting = t.waiting[:0]
+	for _, i := range list {
+		if p := t.pcbs.at(i); p.flags&flagWaiting != 0 && p.state != stateFree {
+			p.flags &^= flagWaiting
+			t.mark(i, p)
+		}
+	}
+}

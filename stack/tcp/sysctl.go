@@ -1,0 +1,193 @@
+package tcp
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/fstack-go/fstack/stack/tcp/cc"
+)
+
+// sysctls are the settings of one TCP. Times are milliseconds. New connections take them over; those that are
+// there keep what their options say.
+type sysctls struct {
+	sendSpace, recvSpace   int // initial limits of the queues, bytes
+	sendMax, recvMax       int // limits of their growth
+	sendAuto, recvAuto     int
+	delayedAck, delackTime int
+	rfc1323, sack          int
+	tolerateNoStamp        int
+	msl, finwait2          int
+	keepIdle, keepIntvl    int
+	keepCnt, keepInit      int
+	alwaysKeepAlive        int
+	syncookies             int
+	syncookiesOnly         int
+	synackRetries          int
+	halfOpen               int
+	retries                int
+	mssV4, mssV6, mssMin   int
+	pmtud                  int
+	blackhole              int
+	dropSynFin             int
+	timeWaitMost           int
+	timeWaitRecycle        int
+	orphanMost             int
+	backlogMost            int
+	warCount, warTime      int
+	portFirst, portLast    int
+	ttl                    int
+	icmpMayReset           int
+	congestion             string
+	ccID                   cc.ID
+}
+
+// sysctl is one setting: where it lies and what it may be.
+type sysctl struct {
+	name     string
+	help     string
+	low, max int
+	at       func(*sysctls) *int
+}
+
+// on and off.
+func toggle(name, help string, at func(*sysctls) *int) sysctl { return sysctl{name, help, 0, 1, at} }
+
+// The settings, by FreeBSD's names where it has them.
+var sysctlTable = []sysctl{
+	{"net.inet.tcp.sendspace", "initial limit of the send queue, bytes", 2048, 1 << 30, func(s *sysctls) *int { return &s.sendSpace }},
+	{"net.inet.tcp.recvspace", "initial limit of the receive queue, bytes", 2048, 1 << 30, func(s *sysctls) *int { return &s.recvSpace }},
+	{"net.inet.tcp.sendbuf_max", "limit of the growth of send queues, bytes", 2048, 1 << 30, func(s *sysctls) *int { return &s.sendMax }},
+	{"net.inet.tcp.recvbuf_max", "limit of the growth of receive queues, bytes", 2048, 1 << 30, func(s *sysctls) *int { return &s.recvMax }},
+	toggle("net.inet.tcp.sendbuf_auto", "let send queues grow with the congestion window", func(s *sysctls) *int { return &s.sendAuto }),
+	toggle("net.inet.tcp.recvbuf_auto", "let receive queues grow with what is read in a round trip", func(s *sysctls) *int { return &s.recvAuto }),
+	toggle("net.inet.tcp.delayed_ack", "delay acknowledgments so that data can carry them", func(s *sysctls) *int { return &s.delayedAck }),
+	{"net.inet.tcp.delacktime", "longest delay of an acknowledgment, ms", 1, 500, func(s *sysctls) *int { return &s.delackTime }},
+	toggle("net.inet.tcp.rfc1323", "use window scaling and timestamps (RFC 7323)", func(s *sysctls) *int { return &s.rfc1323 }),
+	toggle("net.inet.tcp.sack.enable", "use selective acknowledgments (RFC 2018)", func(s *sysctls) *int { return &s.sack }),
+	toggle("net.inet.tcp.tolerate_missing_ts", "take segments without timestamp although it was negotiated", func(s *sysctls) *int { return &s.tolerateNoStamp }),
+	{"net.inet.tcp.msl", "maximum segment lifetime, ms; TIME-WAIT lasts two", 1, 600_000, func(s *sysctls) *int { return &s.msl }},
+	{"net.inet.tcp.finwait2_timeout", "longest FIN-WAIT-2 of a closed socket, ms", 1, 3_600_000, func(s *sysctls) *int { return &s.finwait2 }},
+	{"net.inet.tcp.keepidle", "idle time before keep-alive probes, ms", 1, 1 << 31, func(s *sysctls) *int { return &s.keepIdle }},
+	{"net.inet.tcp.keepintvl", "time between keep-alive probes, ms", 1, 1 << 31, func(s *sysctls) *int { return &s.keepIntvl }},
+	{"net.inet.tcp.keepcnt", "keep-alive probes without answer before the connection is given up", 1, 127, func(s *sysctls) *int { return &s.keepCnt }},
+	{"net.inet.tcp.keepinit", "longest time to wait for the answer to a SYN, ms", 1, 1 << 31, func(s *sysctls) *int { return &s.keepInit }},
+	toggle("net.inet.tcp.always_keepalive", "keep-alive on all new sockets", func(s *sysctls) *int { return &s.alwaysKeepAlive }),
+	toggle("net.inet.tcp.syncookies", "answer SYNs with cookies when there are too many half-open connections (RFC 4987)", func(s *sysctls) *int { return &s.syncookies }),
+	toggle("net.inet.tcp.syncookies_only", "answer all SYNs with cookies", func(s *sysctls) *int { return &s.syncookiesOnly }),
+	{"net.inet.tcp.syncache.rexmtlimit", "retransmissions of a SYN-ACK", 0, 15, func(s *sysctls) *int { return &s.synackRetries }},
+	{"net.inet.tcp.syncache.cachelimit", "half-open connections in all", 1, 1 << 28, func(s *sysctls) *int { return &s.halfOpen }},
+	{"net.inet.tcp.retries", "retransmission timeouts in a row before the connection is given up", 3, 63, func(s *sysctls) *int { return &s.retries }},
+	{"net.inet.tcp.mssdflt", "segment size towards IPv4 peers that announce none", 216, 65495, func(s *sysctls) *int { return &s.mssV4 }},
+	{"net.inet.tcp.v6mssdflt", "segment size towards IPv6 peers that announce none", 216, 65475, func(s *sysctls) *int { return &s.mssV6 }},
+	{"net.inet.tcp.minmss", "least segment size that a peer or a path can ask for", 88, 1220, func(s *sysctls) *int { return &s.mssMin }},
+	toggle("net.inet.tcp.path_mtu_discovery", "take note of ICMP about too long packets (RFC 1191, 8201)", func(s *sysctls) *int { return &s.pmtud }),
+	{"net.inet.tcp.blackhole", "give no RST to a SYN (1) or any segment (2) for a port where nobody listens", 0, 2, func(s *sysctls) *int { return &s.blackhole }},
+	toggle("net.inet.tcp.drop_synfin", "drop segments with SYN and FIN", func(s *sysctls) *int { return &s.dropSynFin }),
+	{"net.inet.tcp.maxtcptw", "connections in TIME-WAIT; beyond, they end at once", 0, 1 << 28, func(s *sysctls) *int { return &s.timeWaitMost }},
+	toggle("net.inet.tcp.tw_reuse", "let connect take over the ports of a connection in TIME-WAIT (RFC 6191)", func(s *sysctls) *int { return &s.timeWaitRecycle }),
+	{"net.inet.tcp.maxorphans", "connections that go on after their socket was closed; beyond, they are reset", 0, 1 << 28, func(s *sysctls) *int { return &s.orphanMost }},
+	{"kern.ipc.soacceptqueue", "longest accept queue", 1, 1 << 20, func(s *sysctls) *int { return &s.backlogMost }},
+	{"net.inet.tcp.ack_war_cnt", "challenge ACKs of a connection in ack_war_timewindow (RFC 5961 §7)", 0, 255, func(s *sysctls) *int { return &s.warCount }},
+	{"net.inet.tcp.ack_war_timewindow", "period of that limit, ms", 1, 60_000, func(s *sysctls) *int { return &s.warTime }},
+	{"net.inet.ip.portrange.first", "lowest port given to a socket that asks for none", 1, 65535, func(s *sysctls) *int { return &s.portFirst }},
+	{"net.inet.ip.portrange.last", "highest such port", 1, 65535, func(s *sysctls) *int { return &s.portLast }},
+	{"net.inet.ip.ttl", "time to live or hop limit of new sockets' packets", 1, 255, func(s *sysctls) *int { return &s.ttl }},
+	toggle("net.inet.tcp.icmp_may_rst", "let ICMP errors end a connect (RFC 5927)", func(s *sysctls) *int { return &s.icmpMayReset }),
+}
+
+func defaultSysctls() sysctls {
+	return sysctls{
+		sendSpace: 64 << 10, recvSpace: 128 << 10, sendMax: 4 << 20, recvMax: 6 << 20, sendAuto: 1, recvAuto: 1,
+		delayedAck: 1, delackTime: 40, rfc1323: 1, sack: 1, msl: 30_000, finwait2: 60_000,
+		keepIdle: 7_200_000, keepIntvl: 75_000, keepCnt: 9, keepInit: 75_000,
+		syncookies: 1, synackRetries: 5, halfOpen: 65536, retries: 15, mssV4: 536, mssV6: 1220, mssMin: 216,
+		pmtud: 1, dropSynFin: 1, timeWaitMost: 262_144, timeWaitRecycle: 1, orphanMost: 65536, backlogMost: 4096,
+		warCount: 5, warTime: 1000, portFirst: 32768, portLast: 60999, ttl: 64, icmpMayReset: 1, congestion: "cubic",
+	}
+}
+
+const (
+	sysctlCC     = "net.inet.tcp.cc.algorithm"
+	sysctlCCList = "net.inet.tcp.cc.available"
+)
+
+// Sysctls lists the names of the settings, sorted.
+func Sysctls() []string {
+	names := []string{sysctlCC, sysctlCCList}
+	for i := range sysctlTable {
+		names = append(names, sysctlTable[i].name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// SysctlHelp is one sentence about a setting, or "" for a name that is not there.
+func SysctlHelp(name string) string {
+	switch name {
+	case sysctlCC:
+		return "congestion control of new sockets"
+	case sysctlCCList:
+		return "congestion controls that there are"
+	}
+	for i := range sysctlTable {
+		if sysctlTable[i].name == name {
+			return sysctlTable[i].help
+		}
+	}
+	return ""
+}
+
+// Sysctl returns the value of a setting.
+func (t *TCP) Sysctl(name string) (string, error) {
+	t.st.Lock()
+	defer t.st.Unlock()
+	switch name {
+	case sysctlCC:
+		return t.sys.congestion, nil
+	case sysctlCCList:
+		return strings.Join(cc.Names(), " "), nil
+	}
+	for i := range sysctlTable {
+		if s := &sysctlTable[i]; s.name == name {
+			return strconv.Itoa(*s.at(&t.sys)), nil
+		}
+	}
+	return "", fmt.Errorf("sysctl: no setting %q in TCP", name)
+}
+
+// SetSysctl changes a setting for what begins later.
+func (t *TCP) SetSysctl(name, value string) error {
+	t.st.Lock()
+	defer t.st.Unlock()
+	switch name {
+	case sysctlCC:
+		id, err := cc.Lookup(value)
+		if err != nil {
+			return fmt.Errorf("sysctl %s: %w", name, err)
+		}
+		t.sys.congestion, t.sys.ccID = value, id
+		return t.opts.setDefault(func(o *sockOptions) { o.cc = id })
+	case sysctlCCList:
+		return fmt.Errorf("sysctl %s: it can only be read", name)
+	}
+	for i := range sysctlTable {
+		s := &sysctlTable[i]
+		if s.name != name {
+			continue
+		}
+		v, err := strconv.Atoi(value)
+		if err != nil || v < s.low || v > s.max {
+			return fmt.Errorf("sysctl %s: %q is not a number from %d to %d", name, value, s.low, s.max)
+		}
+		next := t.sys
+		*s.at(&next) = v
+		if next.portFirst > next.portLast {
+			return fmt.Errorf("sysctl %s: the range of ports would be %d to %d", name, next.portFirst, next.portLast)
+		}
+		t.sys = next
+		return nil
+	}
+	return fmt.Errorf("sysctl: no setting %q in TCP", name)
+}

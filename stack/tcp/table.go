@@ -1,0 +1,226 @@
+package tcp
+
+import "math/bits"
+
+// table finds PCBs by their 4-tuple: linear hashing over buckets of one cache line, so that it grows by one bucket
+// at a time and a miss reads one line. The hash is keyed with a secret: who does not know it cannot fill a bucket.
+type table struct {
+	pcbs   *slab[pcb]
+	main   slab[bucket] // bucket b of the table is element b+1
+	spill  slab[bucket] // what does not fit hangs on
+	count  uint32
+	size   uint32 // buckets
+	mask   uint32 // of the last full doubling: mask+1 ≤ size ≤ 2·(mask+1)
+	secret [4]uint64
+}
+
+// bucket holds twelve entries: a byte of hash each (0: empty) and the index of the PCB.
+//
+//	 0                               8               12     16                                64
+//	┌───────────────────────────────┬───────────────┬───────┬─────────────────────────────────┐
+//	│ tags of entries 0 … 7         │ tags 8 … 11   │ next  │ indices of entries 0 … 11       │
+//	└───────────────────────────────┴───────────────┴───────┴─────────────────────────────────┘
+type bucket struct {
+	tags0 uint64
+	tags1 uint32
+	next  uint32 // in spill
+	pcb   [12]uint32
+}
+
+const (
+	tableStart = 64 // buckets
+	tableLoad  = 6  // entries per bucket before it grows
+	ones       = 0x0101010101010101
+	highs      = 0x8080808080808080
+)
+
+func (t *table) open(pcbs *slab[pcb], limit int, secret [4]uint64) error {
+	*t = table{pcbs: pcbs, secret: secret}
+	if err := t.main.open(limit/tableLoad + 2*tableStart); err != nil {
+		return err
+	}
+	if err := t.spill.open(limit/4 + tableStart); err != nil {
+		t.main.close()
+		return err
+	}
+	for range tableStart {
+		*t.main.at(t.main.alloc()) = bucket{}
+	}
+	t.size, t.mask = tableStart, tableStart-1
+	return nil
+}
+
+func (t *table) close() {
+	t.main.close()
+	t.spill.close()
+}
+
+// hash mixes a 4-tuple with the secret by 128-bit products.
+func (t *table) hash(k *key) uint32 {
+	hi, lo := bits.Mul64(k.rlo^t.secret[0], (k.llo^uint64(k.ports)<<32|uint64(k.scope))^t.secret[1])
+	h := hi ^ lo
+	if k.rhi|k.lhi != 0 {
+		hi, lo = bits.Mul64(k.rhi^t.secret[2]^h, k.lhi^t.secret[3])
+		h ^= hi ^ lo
+	}
+	hi, lo = bits.Mul64(h^t.secret[3], uint64(k.ports)^t.secret[2])
+	h = hi ^ lo
+	return uint32(h ^ h>>32)
+}
+
+func tagOf(hash uint32) uint64 {
+	if tag := uint64(hash >> 24); tag != 0 {
+		return tag
+	}
+	return 1
+}
+
+func (t *table) home(hash uint32) *bucket {
+	b := hash & (t.mask<<1 | 1)
+	if b >= t.size {
+		b &= t.mask
+	}
+	return t.main.at(b + 1)
+}
+
+// zeros marks the high bit of each zero byte of v. A byte above a zero one may be marked wrongly.
+func zeros(v uint64) uint64 { return (v - ones) &^ v & highs }
+
+// find returns the PCB with that 4-tuple, or 0 and nil.
+func (t *table) find(k *key, hash uint32) (uint32, *pcb) {
+	tag := tagOf(hash) * ones
+	for b := t.home(hash); ; b = t.spill.at(b.next) {
+		for m := zeros(b.tags0 ^ tag); m != 0; m &= m - 1 {
+			i := b.pcb[bits.TrailingZeros64(m)>>3]
+			if p := t.pcbs.at(i); i != 0 && p.key == *k {
+				return i, p
+			}
+		}
+		for m := zeros(uint64(b.tags1)^tag) & 0x80808080; m != 0; m &= m - 1 {
+			i := b.pcb[8+bits.TrailingZeros64(m)>>3]
+			if p := t.pcbs.at(i); i != 0 && p.key == *k {
+				return i, p
+			}
+		}
+		if b.next == 0 {
+			return 0, nil
+		}
+	}
+}
+
+// insert adds a PCB whose key and hash are set and whose key is in no other. It returns false when the memory for
+// buckets is used up.
+func (t *table) insert(i uint32, p *pcb) bool {
+	if !t.place(t.home(p.hash), i, p.hash) {
+		return false
+	}
+	t.count++
+	if t.count > t.size*tableLoad {
+		t.split()
+	}
+	return true
+}
+
+func (t *table) place(b *bucket, i, hash uint32) bool {
+	for {
+		if n := b.empty(); n >= 0 {
+			b.set(n, i, tagOf(hash))
+			return true
+		}
+		if b.next == 0 {
+			more := t.spill.alloc()
+			if more == 0 {
+				return false
+			}
+			*t.spill.at(more) = bucket{}
+			b.next = more
+		}
+		b = t.spill.at(b.next)
+	}
+}
+
+func (b *bucket) empty() int {
+	if m := zeros(b.tags0); m != 0 {
+		return bits.TrailingZeros64(m) >> 3
+	}
+	if m := zeros(uint64(b.tags1)) & 0x80808080; m != 0 {
+		return 8 + bits.TrailingZeros64(m)>>3
+	}
+	return -1
+}
+
+func (b *bucket) set(n int, i uint32, tag uint64) {
+	b.pcb[n] = i
+	if n < 8 {
+		b.tags0 = b.tags0&^(0xff<<(8*n)) | tag<<(8*n)
+	} else {
+		n -= 8
+		b.tags1 = b.tags1&^(0xff<<(8*n)) | uint32(tag)<<(8*n)
+	}
+}
+
+// remove takes out a PCB that is in the table, and gives back a spilled bucket that it leaves empty.
+func (t *table) remove(i uint32, p *pcb) {
+	var before *bucket
+	for b := t.home(p.hash); ; b = t.spill.at(b.next) {
+		for n := range b.pcb {
+			if b.pcb[n] != i {
+				continue
+			}
+			b.set(n, 0, 0)
+			t.count--
+			if before != nil && b.tags0|uint64(b.tags1) == 0 {
+				gone := before.next
+				before.next = b.next
+				t.spill.release(gone)
+			}
+			return
+		}
+		if b.next == 0 {
+			return
+		}
+		before = b
+	}
+}
+
+// split adds a bucket and moves there what belongs there from the one that shares its lower bits. Without memory
+// the chains just get longer.
+func (t *table) split() {
+	fresh := t.main.alloc()
+	if fresh == 0 {
+		return
+	}
+	into := t.main.at(fresh)
+	*into = bucket{}
+	from := t.main.at(t.size - (t.mask + 1) + 1)
+	bit := t.mask + 1
+	t.size++
+	if t.size == 2*(t.mask+1) {
+		t.mask = t.mask<<1 | 1
+	}
+	old := *from
+	*from = bucket{}
+	t.deal(&old, bit, from, into)
+	for next := old.next; next != 0; {
+		spilled := *t.spill.at(next)
+		t.spill.release(next)
+		next = spilled.next
+		t.deal(&spilled, bit, from, into)
+	}
+}
+
+// deal gives the entries of one bucket of a chain to the two that follow it. It never lacks memory: 12·(n+1) entries
+// fill at most the two heads and n spilled buckets, and n were released before.
+func (t *table) deal(old *bucket, bit uint32, from, into *bucket) {
+	for _, i := range old.pcb {
+		if i == 0 {
+			continue
+		}
+		hash := t.pcbs.at(i).hash
+		if hash&bit != 0 {
+			t.place(into, i, hash)
+		} else {
+			t.place(from, i, hash)
+		}
+	}
+}

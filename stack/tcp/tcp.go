@@ -1,0 +1,167 @@
+package tcp
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"net/netip"
+
+	"github.com/fstack-go/fstack/stack"
+	"github.com/fstack-go/fstack/stack/tcp/cc"
+	"github.com/fstack-go/fstack/stack/tcp/recovery"
+)
+
+// Config sizes a TCP. The zero value of each field means its default.
+type Config struct {
+	Connections int   // most control blocks, sockets and listeners included: 4 Mi
+	Memory      int64 // most bytes of payload in all queues: 1 GiB
+	Records     int   // most segments in flight of all connections: 1 Mi
+
+	// Secret keys the hashes behind sequence numbers, ports, cookies and the table; random by default. Stacks that
+	// restart quickly behind the same addresses may keep it.
+	Secret [32]byte
+
+	// PortName is the name of a port's interface, which is the zone of its link-local addresses; nil: the device's.
+	PortName func(port int) string
+
+	// Ports, if set, yields the local ports of [low, high] that a connection from local to remote may use, from an
+	// arbitrary start: where the device decides by port which queue receives. nil: all of them.
+	Ports func(remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16]
+}
+
+// TCP is the transport of one stack.
+type TCP struct {
+	st  *stack.Stack
+	net stack.Network
+
+	now   int64  // of this turn or call, monotonic nanoseconds
+	nowMS uint32 // likewise, milliseconds
+	gen   uint32 // of the network's routes and neighbours; never 0
+
+	pcbs    slab[pcb]
+	chunks  chunks
+	table   table
+	wheel   wheel
+	rec     *recovery.Engine
+	ooo     slab[reassembly]
+	ranges  slab[oooRange]
+	listens slab[listener]
+	binds   bindings
+	opts    optionSets
+	dests   destCache
+
+	dirty   []uint32 // PCBs with something to send
+	work    []uint32 // the dirty list that a flush goes through
+	waiting []uint32 // for a neighbour
+	starved []uint32 // for memory to write into
+
+	ports  []port
+	loop   loopback
+	frames int // sent since the last Exhale
+
+	slots   int // that the last transmit took
+	waitGen uint32
+
+	halfOpen  uint32 // connections in SYN-RECEIVED
+	timeWaits uint32
+	orphans   uint32
+	leaveISN  uint32 // SND.NXT of the incarnation that the SYN at hand replaces
+
+	dsack      recovery.Block // to be told by the ACK that is written now
+	dsackLater recovery.Block // found in the segment at hand
+
+	seg       segment // the received one
+	result    recovery.Result
+	gather    []byte // a received frame in several pieces
+	secret    secret
+	names     func(port int) string
+	scopes    []string // names of the ports, by scope: port + 1
+	sys       sysctls
+	trace     tracer
+	choose    func(remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16]
+	portCount uint32
+	ipID      uint16
+
+	counters Counters
+}
+
+var (
+	_ stack.Layer   = (*TCP)(nil)
+	_ stack.Sockets = (*TCP)(nil)
+)
+
+// New returns the TCP of a stack whose ports were added, over that network layer. It takes address space for its
+// limits, and memory as it is needed. The caller adds it to the stack, before the network layer.
+func New(st *stack.Stack, network stack.Network, cfg Config) (*TCP, error) {
+	if cfg.Connections == 0 {
+		cfg.Connections = 4 << 20
+	}
+	if cfg.Memory == 0 {
+		cfg.Memory = 1 << 30
+	}
+	if cfg.Connections < 16 || cfg.Connections > 1<<28 || cfg.Memory < 1<<16 || cfg.Memory > 1<<40 {
+		return nil, fmt.Errorf("tcp: limits of %d connections and %d bytes: want 16 … 2^28 and 64 KiB … 1 TiB", cfg.Connections, cfg.Memory)
+	}
+	if cfg.Secret == [32]byte{} {
+		rand.Read(cfg.Secret[:])
+	}
+	t := &TCP{st: st, net: network, choose: cfg.Ports, names: cfg.PortName, scopes: []string{""}}
+	if t.names == nil {
+		t.names = func(port int) string { return st.Port(port).Info().Name }
+	}
+	t.secret.init(&cfg.Secret)
+	t.sys = defaultSysctls()
+	var mix [4]uint64
+	for i := range mix {
+		mix[i] = binary.NativeEndian.Uint64(cfg.Secret[8*i:]) ^ 0x9e3779b97f4a7c15 | 1
+	}
+	var err error
+	if t.rec, err = recovery.New(recovery.Config{Records: cfg.Records}); err != nil {
+		return nil, fmt.Errorf("tcp: %w", err)
+	}
+	conns := cfg.Connections
+	t.chunks.most = uint32(cfg.Memory / chunkSize)
+	for _, open := range []func() error{
+		func() error { return t.pcbs.open(conns) },
+		func() error { return t.chunks.open(int(t.chunks.most)) },
+		func() error { return t.table.open(&t.pcbs, conns, mix) },
+		func() error { return t.ooo.open(min(conns, 1<<20)) },
+		func() error { return t.ranges.open(min(conns, 1<<20)) },
+		func() error { return t.listens.open(min(conns, 1<<16)) },
+		func() error { return t.binds.open(min(conns, 1<<20)) },
+		func() error { return t.opts.open(min(conns, 1<<20)) },
+	} {
+		if err := open(); err != nil {
+			t.Destroy()
+			return nil, fmt.Errorf("tcp: %w", err)
+		}
+	}
+	t.wheel.pcbs = &t.pcbs
+	t.wheel.now = uint64(st.Clock().Now()) >> tickBits
+	t.opts.init(defaultOptions())
+	id, err := cc.Lookup(t.sys.congestion)
+	if err != nil {
+		t.Destroy()
+		return nil, fmt.Errorf("tcp: %w", err)
+	}
+	t.sys.ccID = id
+	t.tick()
+	t.loop.init()
+	network.SetSegments(t.deliverSegment)
+	return t, nil
+}
+
+// Destroy gives all memory back. Nothing of the TCP may be used any more; its connections end without a word.
+func (t *TCP) Destroy() error {
+	t.pcbs.close()
+	t.chunks.close()
+	t.table.close()
+	t.ooo.close()
+	t.ranges.close()
+	t.listens.close()
+	t.binds.close()
+	t.opts.close()
+	t.loop.close()
+	return t.rec.Close()
+}
