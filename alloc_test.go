@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestAllocations holds the budget of a request on an established connection.
@@ -63,6 +65,31 @@ func TestAllocations(t *testing.T) {
 	}
 	a.Close()
 	<-echoed
+
+	t.Run("Accept and Close", func(t *testing.T) {
+		l := w.listen(t, "tcp", b4)
+		to := netip.MustParseAddrPort(l.Addr().String())
+		h := w.a.tcp.(*fakeHost)
+		const runs = 200
+		for range runs + 1 {
+			s, err := h.Open(unix.AF_INET, unix.SOCK_STREAM, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.Connect(s, to)
+			defer h.Close(s)
+		}
+		n := testing.AllocsPerRun(runs, func() {
+			c, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+		})
+		if n > 2 { // the connection, and one in the fake's Close
+			t.Errorf("%v allocations, want 2", n)
+		}
+	})
 }
 
 func BenchmarkEcho(b *testing.B) {

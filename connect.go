@@ -41,7 +41,7 @@ func (d *dial) connectTCP(ctx context.Context, remote netip.AddrPort) (net.Conn,
 
 func (d *dial) connectUDP(ctx context.Context, remote netip.AddrPort) (net.Conn, error) {
 	c := &UDPConn{conn{network: d.network}}
-	if err := c.dial(ctx, d, d.stack.other, unix.SOCK_DGRAM, toLocal(d.network, remote)); err != nil {
+	if err := c.dialPacket(ctx, d, unix.SOCK_DGRAM, remote); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -49,10 +49,20 @@ func (d *dial) connectUDP(ctx context.Context, remote netip.AddrPort) (net.Conn,
 
 func (d *dial) connectIP(ctx context.Context, remote netip.AddrPort) (net.Conn, error) {
 	c := &IPConn{conn{network: d.network}}
-	if err := c.dial(ctx, d, d.stack.other, unix.SOCK_RAW, toLocal(d.network, remote)); err != nil {
+	if err := c.dialPacket(ctx, d, unix.SOCK_RAW, remote); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+func (c *conn) dialPacket(ctx context.Context, d *dial, typ int, remote netip.AddrPort) error {
+	remote = toLocal(d.network, remote)
+	if err := c.dial(ctx, d, d.stack.other, typ, remote); err != nil {
+		return err
+	}
+	c.askLocal()
+	c.remote = asAddr(d.network, remote)
+	return nil
 }
 
 // dial makes the socket and connects it.
@@ -70,11 +80,8 @@ func (c *conn) dial(ctx context.Context, d *dial, table stack.Sockets, typ int, 
 	}
 	if err != nil {
 		c.close()
-		return err
 	}
-	c.askLocal()
-	c.remote = toAddr(d.network, remote)
-	return nil
+	return err
 }
 
 // connect waits until the socket is connected, an error is there, or the context is done.
@@ -86,13 +93,25 @@ func (s *socket) connect(ctx context.Context, remote netip.AddrPort) error {
 	if err := ctx.Err(); err != nil {
 		return contextError(err)
 	}
+	if ctx.Done() == nil {
+		return s.connectTo(to)
+	}
 	canceled := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(canceled)
 		s.waiter.SetTimeout(stack.Sending, 0)
 	})
+	err = s.connectTo(to)
+	if !stop() {
+		<-canceled
+		return contextError(ctx.Err())
+	}
+	return err
+}
+
+func (s *socket) connectTo(to netip.AddrPort) error {
 	begun := false
-	err = s.do(stack.Sending, "connect", func() error {
+	return s.do(stack.Sending, "connect", func() error {
 		if begun {
 			return s.connected()
 		}
@@ -103,11 +122,6 @@ func (s *socket) connect(ctx context.Context, remote netip.AddrPort) error {
 		}
 		return err
 	})
-	if !stop() {
-		<-canceled
-		return contextError(ctx.Err())
-	}
-	return err
 }
 
 // connected is the outcome of a connect that was in progress, EAGAIN if it still is.

@@ -199,8 +199,10 @@ func (d *dial) begin(ctx context.Context, network, address string) (all []netip.
 
 // any connects to one of several addresses.
 func (d *dial) any(ctx context.Context, all []netip.AddrPort) (net.Conn, error) {
-	if first, second := byFamily(all); len(second) > 0 && d.FallbackDelay >= 0 && d.network[0] == 't' {
-		return d.parallel(ctx, first, second)
+	if len(all) > 1 && d.FallbackDelay >= 0 && d.network[0] == 't' {
+		if first, second := byFamily(all); len(second) > 0 {
+			return d.parallel(ctx, first, second)
+		}
 	}
 	return d.serial(ctx, all)
 }

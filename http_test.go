@@ -11,11 +11,15 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/fstack-go/fstack/stack"
+	"github.com/fstack-go/fstack/stack/simnet"
 )
 
 // serve runs an HTTP server on b until the test ends; the address is host:port.
@@ -66,57 +70,68 @@ var echo = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(rw, "%s %s %s %d %s", r.Proto, r.Method, r.URL.Path, len(body), r.RemoteAddr)
 })
 
-func TestHTTP(t *testing.T) {
-	worlds(t, func(t *testing.T, w world) {
-		var accepted atomic.Int32
-		addr := serve(t, w, &http.Server{
-			Handler: echo, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute,
-			ConnState: func(_ net.Conn, s http.ConnState) {
-				if s == http.StateNew {
-					accepted.Add(1)
-				}
-			},
+func TestHTTP(t *testing.T) { worlds(t, testHTTP) }
+
+// TestHTTPWhilePolling has loops that never rest, on as few threads as a worker has, and on more.
+func TestHTTPWhilePolling(t *testing.T) {
+	for _, procs := range []int{1, 4} {
+		t.Run(fmt.Sprint(procs), func(t *testing.T) {
+			old := runtime.GOMAXPROCS(procs)
+			t.Cleanup(func() { runtime.GOMAXPROCS(old) })
+			testHTTP(t, netstackWorldWith(t, simnet.Config{}, stack.IdlePoll))
 		})
-		c := client(t, w, &http.Transport{})
-		remote := ""
-		for i := range 20 { // keep-alive: all over one connection
-			body, _, err := get(c, fmt.Sprintf("http://%s/%d", addr, i))
-			if err != nil {
-				t.Fatal(err)
+	}
+}
+
+func testHTTP(t *testing.T, w world) {
+	var accepted atomic.Int32
+	addr := serve(t, w, &http.Server{
+		Handler: echo, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		ConnState: func(_ net.Conn, s http.ConnState) {
+			if s == http.StateNew {
+				accepted.Add(1)
 			}
-			parts := strings.Fields(body)
-			if len(parts) != 5 || parts[0] != "HTTP/1.1" || parts[2] != fmt.Sprintf("/%d", i) {
-				t.Fatalf("the answer is %q", body)
-			}
-			if remote == "" {
-				remote = parts[4]
-			}
-			if parts[4] != remote {
-				t.Errorf("request %d came from %s, the first from %s", i, parts[4], remote)
-			}
-		}
-		if n := accepted.Load(); n != 1 {
-			t.Errorf("%d connections for 20 requests in a row", n)
-		}
-		r, err := c.Post("http://"+addr+"/post", "text/plain", strings.NewReader(strings.Repeat("x", 1<<20)))
+		},
+	})
+	c := client(t, w, &http.Transport{})
+	remote := ""
+	for i := range 20 { // keep-alive: all over one connection
+		body, _, err := get(c, fmt.Sprintf("http://%s/%d", addr, i))
 		if err != nil {
 			t.Fatal(err)
 		}
-		body, _ := io.ReadAll(r.Body)
-		r.Body.Close()
-		if !strings.HasPrefix(string(body), "HTTP/1.1 POST /post 1048576 ") {
-			t.Errorf("the answer is %q", body)
+		parts := strings.Fields(body)
+		if len(parts) != 5 || parts[0] != "HTTP/1.1" || parts[2] != fmt.Sprintf("/%d", i) {
+			t.Fatalf("the answer is %q", body)
 		}
-		var wg sync.WaitGroup
-		for i := range 30 {
-			wg.Go(func() {
-				if _, _, err := get(c, fmt.Sprintf("http://%s/parallel/%d", addr, i)); err != nil {
-					t.Error(err)
-				}
-			})
+		if remote == "" {
+			remote = parts[4]
 		}
-		wg.Wait()
-	})
+		if parts[4] != remote {
+			t.Errorf("request %d came from %s, the first from %s", i, parts[4], remote)
+		}
+	}
+	if n := accepted.Load(); n != 1 {
+		t.Errorf("%d connections for 20 requests in a row", n)
+	}
+	r, err := c.Post("http://"+addr+"/post", "text/plain", strings.NewReader(strings.Repeat("x", 1<<20)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(r.Body)
+	r.Body.Close()
+	if !strings.HasPrefix(string(body), "HTTP/1.1 POST /post 1048576 ") {
+		t.Errorf("the answer is %q", body)
+	}
+	var wg sync.WaitGroup
+	for i := range 30 {
+		wg.Go(func() {
+			if _, _, err := get(c, fmt.Sprintf("http://%s/parallel/%d", addr, i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // certificate is the one that httptest's servers use, and what trusts it.

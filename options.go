@@ -22,15 +22,21 @@ func (s *socket) option(level, name int, value []byte) (n int, err error) {
 }
 
 func (s *socket) setInt(level, name, value int) error {
-	var b [4]byte
-	binary.NativeEndian.PutUint32(b[:], uint32(int32(value)))
-	return s.setOption(level, name, b[:])
+	return s.control("setsockopt", func() error {
+		binary.NativeEndian.PutUint32(s.value[:], uint32(int32(value)))
+		return s.table.SetOption(s.handle, level, name, s.value[:])
+	})
 }
 
 func (s *socket) int(level, name int) (int, error) {
-	var b [4]byte
-	_, err := s.option(level, name, b[:])
-	return int(int32(binary.NativeEndian.Uint32(b[:]))), err
+	value := 0
+	err := s.control("getsockopt", func() error {
+		s.value = [4]byte{}
+		_, err := s.table.Option(s.handle, level, name, s.value[:])
+		value = int(int32(binary.NativeEndian.Uint32(s.value[:])))
+		return err
+	})
+	return value, err
 }
 
 func (s *socket) setBool(level, name int, on bool) error {

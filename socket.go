@@ -27,6 +27,7 @@ type socket struct {
 	waiter stack.Waiter
 	io     [2]sync.Mutex // by stack.Direction: one goroutine reads and one writes, the others queue
 	ctl    sync.Mutex    // of calls that do not wait
+	value  [4]byte       // of an option, while ctl is locked
 }
 
 // attach takes over a handle.
@@ -131,10 +132,12 @@ func (s *socket) close() error {
 	if !s.waiter.Close() {
 		return net.ErrClosed
 	}
-	for _, mu := range []*sync.Mutex{&s.io[0], &s.io[1], &s.ctl} {
-		mu.Lock()
-		defer mu.Unlock()
-	}
+	s.io[stack.Receiving].Lock()
+	defer s.io[stack.Receiving].Unlock()
+	s.io[stack.Sending].Lock()
+	defer s.io[stack.Sending].Unlock()
+	s.ctl.Lock()
+	defer s.ctl.Unlock()
 	err := s.table.Close(s.handle)
 	s.stack.waiters.Forget(s.tag)
 	return os.NewSyscallError("close", err)

@@ -46,7 +46,7 @@ func fakeWorld(t testing.TB) world {
 		st := stack.New(now)
 		h := n.host(st, addrs[:]...)
 		s[i] = NewStack(st, h, h)
-		turn(t, st)
+		turn(t, st, stack.IdleAdaptive)
 	}
 	return world{s[0], s[1]}
 }
@@ -55,16 +55,21 @@ func fakeWorld(t testing.TB) world {
 func newHostWithout6(t testing.TB, now func() int64) *Stack {
 	st := stack.New(now)
 	h := new(fakeNet).host(st, hostAddrs[0][0])
-	turn(t, st)
+	turn(t, st, stack.IdleAdaptive)
 	return NewStack(st, h, h)
 }
 
 func netstackWorld(t testing.TB, wire simnet.Config) world {
+	return netstackWorldWith(t, wire, stack.IdleAdaptive)
+}
+
+func netstackWorldWith(t testing.TB, wire simnet.Config, idle stack.Idle) world {
 	now := clock()
 	w := simnet.New(wire, now)
 	var s [2]*Stack
 	for i, addrs := range hostAddrs {
 		st := stack.New(now)
+		t.Cleanup(func() { w.End(i).Close() })
 		port := st.AddPort(w.End(i))
 		n, err := netstack.New(st, netstack.Config{TCP: true})
 		if err != nil {
@@ -77,8 +82,7 @@ func netstackWorld(t testing.TB, wire simnet.Config) world {
 			t.Fatal(err)
 		}
 		s[i] = NewStack(st, n, n)
-		turn(t, st)
-		t.Cleanup(func() { w.End(i).Close() })
+		turn(t, st, idle)
 	}
 	return world{s[0], s[1]}
 }
@@ -89,9 +93,9 @@ func clock() func() int64 {
 }
 
 // turn runs a stack's loop until the test ends.
-func turn(t testing.TB, st *stack.Stack) {
+func turn(t testing.TB, st *stack.Stack, idle stack.Idle) {
 	stop, stopped := make(chan struct{}), make(chan error)
-	go func() { stopped <- st.Loop(stack.IdleAdaptive, stop) }()
+	go func() { stopped <- st.Loop(idle, stop) }()
 	t.Cleanup(func() {
 		close(stop)
 		st.Kick()
