@@ -97,3 +97,6 @@ func PseudoIPv6(src, dst *[16]byte, proto uint8, length int) Sum {
 	acc, c = bits.Add64(acc, c, 0)
 	return Sum(acc + c).AddUint32(uint32(length)).AddUint32(uint32(proto))
 }
+
+// Sub takes a length back out that a Pseudo function has put in.
+func (s Sum) Sub(length int) Sum { return s.AddUint32(^uint32(length)) }
