@@ -56,6 +56,9 @@ func (s *Sim) Run(limit time.Duration, done func() bool) bool {
 		}
 		if next > end {
 			s.now = max(s.now, end)
+			for _, st := range s.Stacks { // so that they know the time, too
+				st.Poll(s.now)
+			}
 			return done != nil && done()
 		}
 		s.now = max(s.now+int64(turn), next) // at least a step: no stack can hold the clock
