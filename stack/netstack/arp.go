@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
 // Neighbour is a line of the neighbour tables: of ARP for IPv4, of NDP for IPv6.
@@ -16,6 +17,27 @@ type Neighbour struct {
 	Addr  netip.Addr
 	MAC   [6]byte // zero if it is not known
 	State string  // as in RFC 4861 §7.3.2, "Static" or "Unreachable"
+}
+
+// learn takes over the new link address of a known neighbour from any ARP packet of its, a gratuitous one among them,
+// as RFC 826 has it ("Packet Reception"); gVisor does so only for a request that is for us. An address that has moved
+// to another host is then reached at once.
+func (l *link) learn(packet []byte) {
+	a := header.ARP(packet)
+	if !a.IsValid() || [6]byte(a.HardwareAddressSender())[0]&1 != 0 {
+		return
+	}
+	nic, from, mac := nicOf(l.port), tcpip.AddrFrom4Slice(a.ProtocolAddressSender()), [6]byte(a.HardwareAddressSender())
+	x := &l.n.neighbours
+	x.mu.Lock()
+	known, ok := x.seen[neighbourKey{nic, from}]
+	x.mu.Unlock()
+	if !ok || !usable(known.state) || known.mac == mac {
+		return
+	}
+	if g, err := l.n.g.GetNICByID(nic); err == nil {
+		g.HandleNeighborProbe(header.IPv4ProtocolNumber, from, tcpip.LinkAddress(mac[:]))
+	}
 }
 
 // Neighbours are all known neighbours of all ports, by port and address.

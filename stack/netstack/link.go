@@ -108,6 +108,9 @@ func (l *link) deliver(frame []stack.Frame) {
 	pkt.PktType = kind
 	l.verified.Store(verified(flags, proto, first[ethSize:]))
 	c.RxPackets++
+	if proto == header.ARPProtocolNumber {
+		l.learn(view.AsSlice()[ethSize:])
+	}
 	(*d).DeliverNetworkPacket(proto, pkt)
 	pkt.DecRef()
 	if l.n.cfg.TCP {

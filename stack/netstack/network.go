@@ -20,13 +20,18 @@ func protoOf(a netip.Addr) tcpip.NetworkProtocolNumber {
 	return header.IPv6ProtocolNumber
 }
 
-// IsLocal implements stack.Network.
+// IsLocal implements stack.Network. It takes gVisor's locks: who asks for each packet keeps the answer until Changes
+// moves.
 func (n *Netstack) IsLocal(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	if !a.IsValid() {
 		return false
 	}
-	return a.IsLoopback() || n.g.CheckLocalAddress(0, protoOf(a), toAddress(a)) != 0
+	if a.IsLoopback() {
+		return true
+	}
+	g, proto := toAddress(a), protoOf(a)
+	return n.g.CheckLocalAddress(0, proto, g) != 0 && !n.g.IsSubnetBroadcast(0, proto, g)
 }
 
 // Route implements stack.Network.
