@@ -1,3 +1,5 @@
+//go:build !nodpdk
+
 package test
 
 import (
@@ -9,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,14 +72,15 @@ func TestPing(t *testing.T) {
 			t.Errorf("ping %v:\n%s", args, out)
 		}
 		// idle=adaptive sleeps between the pings: what it takes to wake up is in the time.
-		rtt := regexp.MustCompile(`= [\d.]+/([\d.]+)/`).FindStringSubmatch(out)
-		if rtt == nil {
-			t.Fatalf("ping %v:\n%s", args, out)
+		var ms []float64
+		for _, m := range regexp.MustCompile(`time=([\d.]+) ms`).FindAllStringSubmatch(out, -1) {
+			f, _ := strconv.ParseFloat(m[1], 64)
+			ms = append(ms, f)
 		}
-		if ms, _ := strconv.ParseFloat(rtt[1], 64); ms >= 1 {
-			t.Errorf("ping %v: %v ms on average, want less than 1", args, ms)
+		if slices.Sort(ms); len(ms) == 0 || ms[len(ms)/2] >= 1 {
+			t.Errorf("ping %v: a median of less than 1 ms wanted:\n%s", args, out)
 		} else {
-			t.Logf("ping %v: %v ms on average", args, ms)
+			t.Logf("ping %v: %v ms in the median", args, ms[len(ms)/2])
 		}
 	}
 }

@@ -1,3 +1,5 @@
+//go:build !nodpdk
+
 package test
 
 import (
