@@ -23,6 +23,7 @@ const (
 	rxIP  = C.RTE_ETH_RX_OFFLOAD_IPV4_CKSUM
 	rxL4  = C.RTE_ETH_RX_OFFLOAD_TCP_CKSUM | C.RTE_ETH_RX_OFFLOAD_UDP_CKSUM
 	rxRSS = C.RTE_ETH_RX_OFFLOAD_RSS_HASH
+	rxLRO = C.RTE_ETH_RX_OFFLOAD_TCP_LRO
 	txIP  = C.RTE_ETH_TX_OFFLOAD_IPV4_CKSUM
 	txTCP = C.RTE_ETH_TX_OFFLOAD_TCP_CKSUM
 	txUDP = C.RTE_ETH_TX_OFFLOAD_UDP_CKSUM
@@ -77,6 +78,9 @@ func (p *Port) plan() error {
 	}
 	if c.TSO {
 		tx |= txTSO
+	}
+	if c.LRO {
+		rx |= rxLRO
 	}
 	var rss C.uint64_t
 	if c.Queues > 1 {

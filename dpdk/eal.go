@@ -31,7 +31,7 @@ var eal struct {
 	used    bool // rte_eal_init works once in a process
 	config  Config
 	log     *logPipe
-	vdevs   map[string]*vdev
+	vdevs   []*vdev
 	ports   map[int]*Port
 }
 
@@ -68,7 +68,7 @@ func Init(c Config) error {
 		return err
 	}
 	eal.used, eal.started, eal.config = true, true, c
-	eal.vdevs, eal.ports = map[string]*vdev{}, map[int]*Port{}
+	eal.ports = map[int]*Port{}
 	return nil
 }
 
@@ -84,7 +84,7 @@ func (c *Config) args() []string {
 		a = append(a, "--single-file-segments")
 	}
 	if c.InMemory {
-		a = append(a, "--in-memory")
+		a = append(a, "--in-memory", "--no-telemetry") // telemetry has a socket in the file system
 	}
 	if c.MemoryMB > 0 {
 		a = append(a, "-m", strconv.Itoa(c.MemoryMB))
@@ -117,28 +117,36 @@ func Cleanup() error {
 		return nil
 	}
 	var errs []error
+	for i := len(eal.vdevs) - 1; i >= 0; i-- { // the newest first: it may hang on an older one
+		errs = append(errs, removeVdev(eal.vdevs[i].name))
+	}
 	for _, p := range eal.ports {
 		errs = append(errs, p.close())
-	}
-	for name := range eal.vdevs {
-		errs = append(errs, removeVdev(name))
 	}
 	errs = append(errs, call("rte_eal_cleanup", NoPort, nil, func() C.int { return C.fs_eal_cleanup() }))
 	eal.started = false
 	eal.log.close()
-	if c := &eal.config; c.proc() == Primary && !c.InMemory {
-		// EAL keeps these for a next start; a process that is done leaves nothing.
-		if !c.NoHuge {
-			for _, m := range hugetlbfsMounts() {
-				files, _ := filepath.Glob(filepath.Join(m.dir, c.prefix()+"map_*"))
-				for _, f := range files {
-					errs = append(errs, os.Remove(f))
-				}
-			}
-		}
-		errs = append(errs, os.RemoveAll(runtimeDir(c.prefix())))
+	return errors.Join(append(errs, eal.config.removeFiles())...)
+}
+
+// removeFiles removes what EAL keeps for a next start: a process that is done leaves nothing.
+func (c *Config) removeFiles() error {
+	dir := runtimeDir(c.prefix())
+	switch {
+	case c.proc() == Secondary:
+		return nil
+	case c.InMemory:
+		os.Remove(dir) // if it is empty: another process may use the same prefix
+		return nil
 	}
-	return errors.Join(errs...)
+	var errs []error
+	for _, m := range hugetlbfsMounts() {
+		files, _ := filepath.Glob(filepath.Join(m.dir, c.prefix()+"map_*"))
+		for _, f := range files {
+			errs = append(errs, os.Remove(f))
+		}
+	}
+	return errors.Join(append(errs, os.RemoveAll(dir))...)
 }
 
 // LcoreSocket is the NUMA node of an lcore.

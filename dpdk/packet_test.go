@@ -92,8 +92,8 @@ func (p packet) build() (b []byte, l2, l3, l4 int) {
 	return b, l2, l3, l4
 }
 
-// request sets what a frame asks of the device.
-func (p packet) request(f *stack.Frame, l2, l3, l4 int) {
+// request sets what a frame asks of the device; what it does not offer for the IPv4 header is filled in.
+func (p packet) request(f *stack.Frame, b []byte, offers stack.FrameFlags, l2, l3, l4 int) {
 	if !p.offload {
 		return
 	}
@@ -104,8 +104,10 @@ func (p packet) request(f *stack.Frame, l2, l3, l4 int) {
 	}
 	if p.v6 {
 		f.Flags |= stack.TxIPv6
-	} else {
+	} else if offers&stack.TxIPCsum != 0 {
 		f.Flags |= stack.TxIPCsum
+	} else {
+		binary.BigEndian.PutUint16(b[l2+10:], ^fold(add(0, b[l2:l2+20])))
 	}
 	if p.mss != 0 {
 		f.Flags |= stack.TxTSO

@@ -24,9 +24,10 @@ import (
 )
 
 const (
-	poolCache = 256                                   // mbufs that an lcore keeps at hand
-	dataRoom  = 2048                                  // bytes of frame in an mbuf, unless the MTU needs more
-	maxMTU    = 65535 - C.RTE_PKTMBUF_HEADROOM - 64*2 // so that a frame fits into one mbuf (its size is 16 bits)
+	poolCache   = 256  // mbufs that an lcore keeps at hand
+	dataRoom    = 2048 // bytes of frame in an mbuf, unless the MTU needs more
+	driverExtra = 32
+	maxMTU      = 65535 - C.RTE_PKTMBUF_HEADROOM - 64*2 // so that a frame fits into one mbuf (its size is 16 bits)
 )
 
 // pool is a memory pool of mbufs on one NUMA node, for those queues of a port that lcores of that node poll.
@@ -86,7 +87,8 @@ func (p *Port) createPool(socket, queues int) (*C.struct_rte_mempool, error) {
 		n = queues*(p.config.RxDesc+p.config.TxDesc+C.FS_TX_SLOTS+C.FS_BURST) + (queues+1)*poolCache*3/2
 		n = 1<<bits.Len(uint(n)) - 1 // a ring's best size
 	}
-	room := max(dataRoom, (p.config.MTU+frameHeader+63)&^63) + C.RTE_PKTMBUF_HEADROOM
+	// Drivers count a second VLAN tag, the CRC or a header of their own (virtio's has 12 bytes) to the frame.
+	room := max(dataRoom, (p.config.MTU+frameHeader+driverExtra+63)&^63) + C.RTE_PKTMBUF_HEADROOM
 	name := C.CString(p.poolName(socket))
 	defer C.free(unsafe.Pointer(name))
 	var pl *C.struct_rte_mempool

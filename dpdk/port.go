@@ -48,7 +48,7 @@ func OpenPort(c PortConfig) (*Port, error) {
 		return nil, &Error{Op: fmt.Sprintf("rte_eth_dev_is_valid_port %d", c.ID), Port: NoPort, Err: syscall.ENODEV, Log: havePorts()}
 	}
 	if eal.ports[c.ID] != nil {
-		return nil, &Error{Op: "rte_eth_dev_configure", Port: c.ID, Err: syscall.EBUSY, Log: "the port is open already"}
+		return nil, &Error{Op: opConfigure, Port: c.ID, Err: syscall.EBUSY, Log: "the port is open already"}
 	}
 	p := &Port{id: c.ID, config: c, primary: eal.config.proc() == Primary}
 	if err := p.call("rte_eth_dev_info_get", func() C.int {
@@ -85,10 +85,18 @@ func (p *Port) start() error {
 	if err := p.plan(); err != nil {
 		return err
 	}
+	// Memory first: net_virtio_user cannot be closed safely between configure and start.
+	if err := p.makePools(); err != nil {
+		p.freePools()
+		return err
+	}
 	err := p.tryStart()
-	if err != nil && p.setup.rx_interrupts != 0 && !errors.Is(err, syscall.ENOMEM) {
+	var refusal *Error
+	if errors.As(err, &refusal) && (refusal.Op == opConfigure || refusal.Op == opStart) {
 		p.setup.rx_interrupts = 0
-		err = p.tryStart()
+		if p.tryStart() == nil {
+			err = nil
+		}
 	}
 	if err != nil {
 		p.freePools()
@@ -97,11 +105,14 @@ func (p *Port) start() error {
 	return p.readMAC()
 }
 
+// The two that a device may refuse because of interrupts.
+const (
+	opConfigure = "rte_eth_dev_configure"
+	opStart     = "rte_eth_dev_start"
+)
+
 func (p *Port) tryStart() error {
-	if err := p.call("rte_eth_dev_configure", func() C.int { return C.fs_port_configure(&p.setup) }); err != nil {
-		return err
-	}
-	if err := p.makePools(); err != nil {
+	if err := p.call(opConfigure, func() C.int { return C.fs_port_configure(&p.setup) }); err != nil {
 		return err
 	}
 	for q := range p.config.Queues {
@@ -117,7 +128,7 @@ func (p *Port) tryStart() error {
 			return err
 		}
 	}
-	if err := p.call("rte_eth_dev_start", func() C.int { return C.rte_eth_dev_start(p.cid()) }); err != nil {
+	if err := p.call(opStart, func() C.int { return C.rte_eth_dev_start(p.cid()) }); err != nil {
 		return err
 	}
 	// NDP and IPv6 need multicast; a device that cannot filter takes all frames anyway.

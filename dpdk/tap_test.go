@@ -73,7 +73,7 @@ func TestTapSends(t *testing.T) {
 		for _, pieces := range []int{1, 2, 3} {
 			f := q.Queue().Alloc()
 			b, l2, l3, l4 := p.build()
-			p.request(f, l2, l3, l4)
+			p.request(f, b, offers, l2, l3, l4)
 			if f.Flags&^stack.TxIPv6&^offers != 0 {
 				q.Queue().Undo()
 				continue

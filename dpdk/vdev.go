@@ -23,6 +23,7 @@ import (
 
 // vdev is a virtual device that AddVdev made.
 type vdev struct {
+	name  string
 	ports []int
 	netns *os.File // the namespace that its driver's sockets are in, nil: the process's
 }
@@ -36,13 +37,13 @@ func AddVdev(name, args string, netns *os.File) ([]int, error) {
 	if !eal.started {
 		return nil, errNotStarted
 	}
-	if _, ok := eal.vdevs[name]; ok {
+	if findVdev(name) >= 0 {
 		return nil, fmt.Errorf("device %s: %w", name, syscall.EEXIST)
 	}
 	if err := checkVdev(name, args); err != nil {
 		return nil, err
 	}
-	v := &vdev{}
+	v := &vdev{name: name}
 	if netns != nil {
 		fd, err := unix.FcntlInt(netns.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
@@ -72,7 +73,7 @@ func AddVdev(name, args string, netns *os.File) ([]int, error) {
 		}
 	}
 	slices.Sort(v.ports)
-	eal.vdevs[name] = v
+	eal.vdevs = append(eal.vdevs, v)
 	return slices.Clone(v.ports), nil
 }
 
@@ -84,17 +85,18 @@ func RemoveVdev(name string) error {
 }
 
 func removeVdev(name string) error {
-	v, ok := eal.vdevs[name]
-	if !ok {
+	i := findVdev(name)
+	if i < 0 {
 		return fmt.Errorf("device %s: %w", name, syscall.ENODEV)
 	}
+	v := eal.vdevs[i]
 	var err error
 	for _, id := range v.ports {
 		if p := eal.ports[id]; p != nil {
 			err = p.close()
 		}
 	}
-	delete(eal.vdevs, name)
+	eal.vdevs = slices.Delete(eal.vdevs, i, i+1)
 	defer v.close()
 	cname, bus := C.CString(name), C.CString("vdev")
 	defer C.free(unsafe.Pointer(cname))
@@ -105,6 +107,10 @@ func removeVdev(name string) error {
 		return e
 	}
 	return err
+}
+
+func findVdev(name string) int {
+	return slices.IndexFunc(eal.vdevs, func(v *vdev) bool { return v.name == name })
 }
 
 func (v *vdev) close() {
