@@ -30,7 +30,7 @@ func parseCode(file string, t token) (*Code, error) {
 		}
 		st, err := parseStatement(s.text)
 		if err != nil {
-			return nil, &Error{file, t.line + s.line, fmt.Sprintf("code statement %d: %v", i+1, err)}
+			return nil, &Error{File: file, Line: t.line + s.line, Text: fmt.Sprintf("code statement %d: %v", i+1, err)}
 		}
 		st.line, st.text = t.line+s.line, s.text
 		c.statements = append(c.statements, st)

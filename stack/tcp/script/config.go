@@ -44,7 +44,7 @@ func newConfig(s *Script, v6 bool) (*config, error) {
 	c.lab.Local, c.remote = netip.MustParsePrefix(local), netip.MustParseAddr(remote)
 	for _, o := range s.Options {
 		if err := c.set(o); err != nil {
-			return nil, &Error{s.File, o.Line, fmt.Sprintf("--%s=%s: %v", o.Name, o.Value, err)}
+			return nil, &Error{File: s.File, Line: o.Line, Text: fmt.Sprintf("--%s=%s: %v", o.Name, o.Value, err)}
 		}
 	}
 	return c, nil

@@ -32,7 +32,7 @@
 // Flags are F S R P . U E W A, - for none, and a digit for the accurate-ECN counter. Numbers of segments with SYN are
 // absolute, all others relative to the first SYN, as tcpdump shows them. Without win the window is not checked, with
 // <...> the options are not; all else is, and options in their order. A segment may be shown longer than it is sent:
-// the pieces are joined, unless strict_segments is said. (info) or [info] before the flags says ect0, ect1, ect01,
+// the pieces are joined and PSH is not compared, unless strict_segments is said. (info) or [info] before the flags says ect0, ect1, ect01,
 // ce, noecn, tos 0xNN, ttl N; flowlabel 0xN for incoming packets only.
 //
 // All packets belong to one connection: that of the socket opened last, or that of the first packet to a listener.

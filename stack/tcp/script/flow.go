@@ -30,6 +30,7 @@ type flow struct {
 	local, remote netip.AddrPort
 
 	scriptISN, localISN uint32 // the stack's, as the script says and on the wire
+	reopened            bool   // the peer has sent another SYN: the next SYN-ACK may begin a new connection
 	remoteISN           uint32
 
 	stamps     map[uint32]uint32 // outgoing timestamps: script to wire

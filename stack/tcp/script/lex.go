@@ -43,7 +43,11 @@ type Error struct {
 	File string
 	Line int
 	Text string
+	Err  error // what caused it, or nil
 }
+
+// Unwrap returns what caused the error.
+func (e *Error) Unwrap() error { return e.Err }
 
 // Error is "file:line: text".
 func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Text) }
@@ -59,7 +63,7 @@ func lex(file, src string) ([]token, error) {
 		spaced = false
 	}
 	fail := func(format string, args ...any) error {
-		return &Error{file, line, fmt.Sprintf(format, args...)}
+		return &Error{File: file, Line: line, Text: fmt.Sprintf(format, args...)}
 	}
 	quoted := func(kind tokenKind, quote byte) error {
 		for j := i + 1; j < len(src); j++ {

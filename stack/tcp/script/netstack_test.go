@@ -1,8 +1,6 @@
 package script_test
 
 import (
-	"fmt"
-
 	"github.com/fstack-go/fstack/stack"
 	"github.com/fstack-go/fstack/stack/netstack"
 	"github.com/fstack-go/fstack/stack/tcp/script/lab"
@@ -18,8 +16,13 @@ func gvisor(cfg lab.Config, dev stack.Device, now func() int64) (*lab.Host, erro
 	}
 	return &lab.Host{
 		Stack: st, Sockets: n, Settle: n.Settle,
-		Sysctl: func(name, value string) error { return fmt.Errorf("gVisor's TCP: %w", lab.ErrNoSysctl) },
-		Close:  func() error { n.Destroy(); return nil },
+		Sysctl: func(name, value string) error {
+			if name == "net.inet.tcp.cc.algorithm" && (value == "reno" || value == "newreno") {
+				return nil // its default
+			}
+			return lab.ErrNoSysctl
+		},
+		Close: func() error { n.Destroy(); return nil },
 	}, nil
 }
 

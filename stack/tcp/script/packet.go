@@ -26,6 +26,7 @@ type Packet struct {
 	src, dst netip.Addr // likewise
 	at       int64      // likewise: when
 	problem  string     // likewise: a wrong checksum or length
+	joined   bool       // likewise: several segments
 }
 
 // TCP flags in the order of their bits.

@@ -48,7 +48,7 @@ func (p *parser) next() token {
 }
 
 func (p *parser) fail(t token, format string, args ...any) error {
-	return &Error{p.file, t.line, fmt.Sprintf(format, args...)}
+	return &Error{File: p.file, Line: t.line, Text: fmt.Sprintf(format, args...)}
 }
 
 // accept takes the next token if it is that punctuation or word.

@@ -89,7 +89,13 @@ func (r *runner) run() error {
 
 // fail is an error at a line.
 func (r *runner) fail(line int, format string, args ...any) error {
-	return &Error{r.script.File, line, fmt.Sprintf(format, args...)}
+	e := &Error{File: r.script.File, Line: line, Text: fmt.Sprintf(format, args...)}
+	for _, a := range args {
+		if err, ok := a.(error); ok {
+			e.Err = err
+		}
+	}
+	return e
 }
 
 // now is the script's time.
@@ -159,6 +165,8 @@ func (r *runner) inject(k *Packet) error {
 	switch tcp := k.ICMP == nil; {
 	case f.state == flowPassiveSYNACK && tcp && k.Flags&flagACK != 0:
 		f.state = flowPassiveACKed
+	case f.state == flowPassiveACKed && tcp && k.Flags&flagSYN != 0:
+		f.reopened = true
 	case f.state == flowSYNSent && tcp && k.Flags&flagSYN != 0: // its own SYN too: simultaneous open
 		f.state, f.remoteISN = flowSYNAcked, k.Seq
 	}
