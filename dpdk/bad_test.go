@@ -105,7 +105,7 @@ func TestOnePrimaryPerPrefix(t *testing.T) {
 	}
 	mine := "fstack-test-" + strconv.Itoa(os.Getpid())
 	startEAL(t, func(c *Config) { c.FilePrefix = mine })
-	out, err := spawn(t, t.Name(), prefix+"="+mine)
+	out, err := spawn(t, t.Name(), nil, prefix+"="+mine)
 	report(t, out, err)
 }
 

@@ -29,17 +29,15 @@ func alone(t *testing.T, env ...string) bool {
 	if Version() == "none" {
 		t.Skip("needs DPDK: built with the tag nodpdk")
 	}
-	out, err := spawn(t, t.Name(), env...)
+	out, err := spawn(t, t.Name(), nil, env...)
 	report(t, out, err)
 	return false
 }
 
-func spawn(t *testing.T, name string, env ...string) ([]byte, error) {
+func spawn(t *testing.T, name string, args []string, env ...string) ([]byte, error) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.v", "-test.timeout=60s", "-test.run=^"+strings.ReplaceAll(name, "/", "$/^")+"$")
-	if b := os.Getenv("FSTACK_DPDK_BENCH"); b != "" {
-		cmd.Args = append(cmd.Args, b)
-	}
+	cmd.Args = append(cmd.Args, args...)
 	cmd.Env = append(os.Environ(), append(env, child+"="+name)...)
 	return cmd.CombinedOutput()
 }

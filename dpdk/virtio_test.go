@@ -253,7 +253,7 @@ func TestTwoProcesses(t *testing.T) {
 	_, q := openVdev(t, "net_vhost0", "iface="+path+",queues=1", nil, PortConfig{RxDesc: 256, TxDesc: 256})
 	done := make(chan bool)
 	go func() {
-		out, err := spawn(t, t.Name(), socket+"="+path)
+		out, err := spawn(t, t.Name(), nil, socket+"="+path)
 		if err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
@@ -297,7 +297,7 @@ func TestTwoProcessesOnHugepages(t *testing.T) {
 				t.Log("needs a mounted hugetlbfs for hugepages with files")
 				continue
 			}
-			out, err := spawn(t, "TestTwoProcesses", "FSTACK_DPDK_MEMORY="+m)
+			out, err := spawn(t, "TestTwoProcesses", nil, "FSTACK_DPDK_MEMORY="+m)
 			report(t, out, err)
 		}
 	}
