@@ -113,7 +113,7 @@ func (t *Table) EpollWait(epfd int, events []EpollEvent, msec int) (int, error) 
 		return -1, syscall.EBADF
 	}
 	n := t.collect(ep, events)
-	if n == 0 && msec != 0 && !t.loop {
+	if n == 0 && msec != 0 && !t.loop.Load() {
 		return t.epollBlock(epfd, st, ep, events, msec)
 	}
 	if n > 0 {

@@ -101,26 +101,45 @@ func (t *Table) sendv(fd int, s stack.Sockets, st state, iovs [][]byte, flags in
 		}
 		return t.send(fd, s, st, gather(all[:0], iovs), flags)
 	}
-	for i, p := range iovs {
-		if len(p) == 0 && len(iovs) > 1 {
-			continue
-		}
+	if len(iovs) == 1 {
+		return t.send(fd, s, st, iovs[0], flags)
+	}
+	// Gathered, so that the peer meets them as one write. What is longer than the memory goes piece by piece.
+	all := datagrams.Get().(*[1 << 16]byte)
+	defer datagrams.Put(all)
+	left := total(iovs)
+	for {
+		var piece []byte
+		piece, iovs = gatherSome(all[:0], iovs)
 		more := flags
-		if total(iovs[i+1:]) > 0 {
+		if left -= len(piece); left > 0 {
 			more |= unix.MSG_MORE
 		}
-		m, err := t.send(fd, s, st, p, more)
+		m, err := t.send(fd, s, st, piece, more)
 		if err != nil {
 			if n > 0 {
 				return n, nil
 			}
 			return -1, err
 		}
-		if n += m; m < len(p) {
-			break
+		if n += m; m < len(piece) || left == 0 {
+			return n, nil
 		}
 	}
-	return n, nil
+}
+
+// gatherSome copies what fits to the end of to, and returns the buffers from the first that has not.
+func gatherSome(to []byte, iovs [][]byte) ([]byte, [][]byte) {
+	for i, p := range iovs {
+		if len(p) > cap(to)-len(to) {
+			if len(to) > 0 {
+				return to, iovs[i:]
+			}
+			return p, iovs[i+1:] // too long to be gathered
+		}
+		to = append(to, p...)
+	}
+	return to, nil
 }
 
 func total(iovs [][]byte) (n int) {

@@ -91,7 +91,7 @@ func (t *Table) setTimeout(fd int, st state, which int, value []byte) error {
 	const most = int64(forever&^(-1<<63)) / int64(time.Second) // what a Duration can hold
 	d := time.Duration(min(tv.Sec, most-1))*time.Second + time.Duration(tv.Usec)*time.Microsecond
 	if tv.Sec < 0 {
-		d = 1
+		d = 1 // told as 0
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -171,7 +171,7 @@ func (t *Table) getsockopt(fd, level, opt int, value []byte) (int, error) {
 	}
 	if which, ok := timeoutOf(level, opt); ok {
 		d := max(t.timeout(fd, st, which), 0)
-		tv := unix.NsecToTimeval(int64(d))
+		tv := Timeval{Sec: int64(d / time.Second), Usec: int64(d % time.Second / time.Microsecond)}
 		return copy(value, unsafe.Slice((*byte)(unsafe.Pointer(&tv)), unsafe.Sizeof(tv))), nil
 	}
 	return s.Option(st.handle(), level, opt, value)

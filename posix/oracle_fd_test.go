@@ -440,7 +440,7 @@ var descriptorCases = []oracleCase{
 		fd, from, err := r.Accept4(l, unix.SOCK_CLOEXEC)
 		r.errno("accept4", err)
 		own, _ := r.Getsockname(c)
-		r.logf("peer is the client: %v", from.(*unix.SockaddrInet4).Port == own.(*unix.SockaddrInet4).Port)
+		r.logf("peer is the client: %v", portOf(from) == portOf(own))
 		n, _ = r.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 		r.logf("flags: %#x", n)
 		n, _ = r.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
@@ -454,5 +454,5 @@ func TestOracleDescriptorsOverFake(t *testing.T) {
 	oracle(t, descriptorCases, func(t *testing.T) calls {
 		table, _ := newFakeTable(t)
 		return table
-	})
+	}, nil)
 }

@@ -17,7 +17,7 @@ func (t *Table) Poll(fds []PollFd, timeout int) (int, error) {
 
 func (t *Table) pollFor(fds []PollFd, limit time.Duration) (int, error) {
 	n := t.look(fds)
-	if n == 0 && limit != 0 && !t.loop {
+	if n == 0 && limit != 0 && !t.loop.Load() {
 		return t.pollBlock(fds, limit)
 	}
 	if n > 0 {

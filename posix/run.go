@@ -1,17 +1,63 @@
 package posix
 
-// Serve has the stack's loop call loop once a turn, and stop with the first error that it returns. From then on
-// no call on the table blocks. It is called before the stack's loop starts. The stack rests while loop gets
-// nothing to do from EpollWait, Poll, Select, Accept or a receive.
+import (
+	"context"
+	"errors"
+
+	"github.com/fstack-go/fstack"
+)
+
+// ErrStop is what the function given to Run returns to end it without an error.
+var ErrStop = errors.New("posix: stop")
+
+// Run starts the stack as fstack.Run does, from the config file and command line that it reads, and calls loop once
+// a turn of the stack's loop, on the loop's own goroutine, until it returns an error. The functions of this package
+// work meanwhile, and none of them blocks: the first call of loop makes the sockets, and EpollWait in each returns
+// what is ready.
+//
+//	posix.Run(func() error {
+//		n, err := posix.EpollWait(epfd, events, -1)
+//		…
+//	})
+//
+// The stack rests, if the config lets it, while loop gets nothing to do from EpollWait, Poll, Select, Accept or a
+// receive; loop is then called when something happens, and once a second. Run returns loop's error (nil for
+// ErrStop), or nil when the program was asked to end by SIGINT or SIGTERM; in both cases all descriptors are closed,
+// as Close does.
+func Run(loop func() error) error {
+	return fstack.Run(func() error {
+		st, tcp, other := fstack.Sockets()
+		t := New(st, tcp, other)
+		Use(t)
+		return t.run(fstack.Context(), loop)
+	})
+}
+
+// run calls loop from the stack's loop until one of both ends.
+func (t *Table) run(ctx context.Context, loop func() error) error {
+	result := make(chan error, 1)
+	t.Serve(loop, func(err error) { result <- err })
+	var err error
+	select {
+	case err = <-result:
+	case <-ctx.Done():
+		t.stopServing()
+	}
+	t.closeAll()
+	if errors.Is(err, ErrStop) {
+		return nil
+	}
+	return err
+}
+
+// Serve has the stack's loop call loop once a turn, and stop with the first error that it returns, after which it is
+// not called again. From then on no call on the table blocks. loop runs on the stack's goroutine; Serve may be called
+// from any.
 func (t *Table) Serve(loop func() error, stop func(error)) {
-	t.loop = true
-	failed := false
-	t.stack.Serve = func() bool {
-		if failed {
-			return false
-		}
+	t.loop.Store(true)
+	turn := func() bool {
 		if err := loop(); err != nil {
-			failed = true
+			t.stack.Serve = nil
 			stop(err)
 			return true
 		}
@@ -20,5 +66,33 @@ func (t *Table) Serve(loop func() error, stop func(error)) {
 			return true
 		}
 		return false
+	}
+	t.onLoop(func() { t.stack.Serve = turn })
+}
+
+// stopServing has the stack's loop no longer call what Serve told it to, and returns when it does not.
+func (t *Table) stopServing() {
+	done := make(chan struct{})
+	t.onLoop(func() {
+		t.stack.Serve = nil
+		close(done)
+	})
+	<-done
+}
+
+// onLoop runs f on the stack's goroutine, to which Stack.Serve belongs while the loop runs.
+func (t *Table) onLoop(f func()) { t.stack.Clock().AfterFunc(0, f) }
+
+func (t *Table) closeAll() {
+	t.mu.Lock()
+	var open []int
+	for fd := range 64 * len(t.used.levels[0]) {
+		if t.state(fd).kind() != kindNone {
+			open = append(open, fd)
+		}
+	}
+	t.mu.Unlock()
+	for _, fd := range open {
+		t.Close(fd)
 	}
 }

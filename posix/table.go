@@ -21,7 +21,7 @@ type Table struct {
 	stack *stack.Stack
 	sink  stack.SinkID
 	socks [kinds]stack.Sockets // by kind of file
-	loop  bool                 // turned by Serve: nothing blocks
+	loop  atomic.Bool          // turned by Serve: nothing blocks
 	busy  atomic.Bool          // the loop's function did something this turn
 
 	// fds and files are read without the lock: a call that races with close on the same descriptor meets the
@@ -50,7 +50,10 @@ type chain struct {
 }
 
 // New returns an empty table. A socket is opened in the first of socks that knows its protocol.
-func New(st *stack.Stack, socks ...stack.Sockets) *Table {
+func New(st *stack.Stack, socks ...stack.Sockets) *Table { return newTable(maxFiles, st, socks...) }
+
+// newTable has room for n descriptors, or less where the system does not overcommit.
+func newTable(n int, st *stack.Stack, socks ...stack.Sockets) *Table {
 	t := &Table{
 		stack:    st,
 		eventfds: map[stack.Handle]*eventfd{},
@@ -61,7 +64,7 @@ func New(st *stack.Stack, socks ...stack.Sockets) *Table {
 		panic(fmt.Sprintf("posix.New: %d socket tables, at most %d fit", len(socks), kinds-int(kindSocket)))
 	}
 	copy(t.socks[kindSocket:], socks)
-	for n := maxFiles; t.items == nil; n /= 2 { // less where the system does not overcommit
+	for ; t.items == nil; n /= 2 {
 		if n < 1<<10 {
 			panic("posix.New: no address space for 1024 descriptors (see vm.overcommit_memory and ulimit -v)")
 		}
@@ -153,7 +156,7 @@ func (t *Table) socket(fd int) (stack.Sockets, state, error) {
 
 // progress notes for Serve that the application did something.
 func (t *Table) progress() {
-	if t.loop && !t.busy.Load() {
+	if t.loop.Load() && !t.busy.Load() {
 		t.busy.Store(true)
 	}
 }

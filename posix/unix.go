@@ -9,7 +9,7 @@ import (
 )
 
 // std is the table of the package's functions: until Use, one without sockets.
-var std = New(stack.New(func() int64 { return 0 }))
+var std = newTable(1<<10, stack.New(func() int64 { return 0 }))
 
 // Use has the package's functions work on t. It is called before any of them.
 func Use(t *Table) { std = t }

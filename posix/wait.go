@@ -58,7 +58,7 @@ func (w *waiter) stop() {
 
 // blocks tells whether a call on the file may wait.
 func (t *Table) blocks(st state, flags int) bool {
-	return st&nonblock == 0 && flags&unix.MSG_DONTWAIT == 0 && !t.loop
+	return st&nonblock == 0 && flags&unix.MSG_DONTWAIT == 0 && !t.loop.Load()
 }
 
 // The two timeouts of a file.
