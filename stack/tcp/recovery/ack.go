@@ -31,9 +31,9 @@ func (e *Engine) ackFast(s *State, f *flight, a *Ack, now int64, r *Result) {
 	i := f.head
 	rec := e.rec(i)
 	oldest := rec.sent
-	var p newest
+	p := rec // the newest that arrived; its stamp outlives its release
 	for {
-		p = newest{true, rec.flags, rec.sent, a.Ack, rec.delivered, rec.deliveredAt, rec.firstSent, rec.lostTotal, rec.inFlight}
+		p = rec
 		if seqLT(a.Ack, rec.end) {
 			rec.seq = a.Ack
 			rec.prev, rec.sooner = 0, 0
@@ -68,11 +68,12 @@ func (e *Engine) ackFast(s *State, f *flight, a *Ack, now int64, r *Result) {
 	s.sampleMin(rtt, now)
 
 	k := &e.sample
-	*k = cc.Sample{
-		Now: now, Acked: n, Delivered: n, Prior: prior, InFlight: s.Nxt - a.Ack, Una: a.Ack, Nxt: s.Nxt,
-		Total: s.delivered, RTT: rtt, SRTT: s.srtt >> 3, MinRTT: s.MinRTT(),
-	}
-	s.rate(f, &p, t, &k.Rate)
+	k.Now, k.Acked, k.Delivered, k.Lost = now, n, n, 0 // field by field, as in rate
+	k.Prior, k.InFlight = prior, s.Nxt-a.Ack
+	k.Una, k.Nxt, k.Total = a.Ack, s.Nxt, s.delivered
+	k.RTT, k.SRTT, k.MinRTT = rtt, s.srtt>>3, s.MinRTT()
+	k.CE, k.Resent, k.Idle, k.Recovery, k.Timeout = 0, 0, 0, false, false
+	s.rate(f, &p.stamp, t, &k.Rate)
 	s.CC.Ack(k)
 	r.Acked, r.Delivered, r.RTT = n, n, rtt
 	if i == 0 {
@@ -269,14 +270,17 @@ func (e *Engine) delivered(s *State, f *flight, w *work, r *record, end, n uint3
 // times takes the samples of what arrived.
 func (e *Engine) times(s *State, f *flight, w *work, k *cc.Sample) {
 	if w.newest.have {
-		s.rate(f, &w.newest, w.t, &k.Rate)
+		s.rate(f, &w.newest.stamp, w.t, &k.Rate)
 		if w.newest.flags&recResent == 0 {
 			k.RTT = max(w.t-w.newest.sent, 1)
 			s.sampleMin(k.RTT, w.now)
 		}
 	}
 	switch {
-	case w.have && !w.resent: // Karn: none of an ACK that answers a retransmission …
+	case w.have && !w.resent && !w.dsack: // Karn: none of an ACK that answers a retransmission …
+		if w.sacked != 0 || f.flags&flightTLP != 0 { // older ones may have been reported before, in an ACK that was lost
+			w.rtt = k.RTT
+		}
 		e.sampleRTT(s, w.rtt)
 	case w.acked != 0 && w.ack.Flags&AckEcho != 0: // … unless the timestamp tells which (RFC 7323 §4.1)
 		if ms := uint32(w.now/1000) - w.ack.Echo; ms < e.cfg.RTOMax/1000 {

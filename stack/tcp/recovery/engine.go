@@ -176,11 +176,13 @@ func (e *Engine) Release(s *State) {
 
 // begin takes a flight for a connection that has none. nil: none is left.
 func (e *Engine) begin(s *State, t uint32) *flight {
-	i, f := e.flights.alloc()
+	i := e.flights.alloc()
 	if i == 0 {
 		return nil
 	}
-	f.scoreboard = scoreboard{fack: s.Una, rtoFrom: t, appLimited: s.delivered, flags: flightAppLimited}
+	f := e.flights.at(i)
+	f.scoreboard = scoreboard{}
+	f.fack, f.rtoFrom, f.appLimited, f.flags = s.Una, t, s.delivered, flightAppLimited
 	s.flight = i
 	return f
 }

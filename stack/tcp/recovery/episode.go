@@ -136,10 +136,6 @@ func (e *Engine) undo(s *State, f *flight, w *work, r *Result) {
 	}
 	s.CC.Undo(&f.undo)
 	s.CC.Notify(cc.EventUndo, &e.sample)
-	if s.phase == PhaseLoss && w.have { // RFC 4015 §3.2 step (ADJUST): the RTO was too short for this path
-		s.srtt = max(s.srtt, w.rtt<<3)
-		s.rttvar = max(s.rttvar, w.rtt<<1)
-	}
 	s.Backoff = 0
 	s.flags &^= stateSYNLost
 	if s.flags&stateSACK != 0 {

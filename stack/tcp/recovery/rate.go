@@ -8,11 +8,12 @@ import "github.com/fstack-go/fstack/stack/tcp/cc"
 // stampRate is the draft's SendPacket.
 func (s *State) stampRate(f *flight, r *record, t uint32) {
 	pipe := s.pipe(f)
+	deliveredAt, firstSent := f.deliveredAt, f.firstSent
 	if pipe == 0 {
-		f.firstSent, f.deliveredAt = t, t
+		deliveredAt, firstSent = t, t
+		f.deliveredAt, f.firstSent = t, t
 	}
-	r.sent = t
-	r.delivered, r.deliveredAt, r.firstSent = s.delivered, f.deliveredAt, f.firstSent
+	r.sent, r.delivered, r.deliveredAt, r.firstSent = t, s.delivered, deliveredAt, firstSent
 	r.lostTotal = s.lostTotal
 	r.inFlight = pipe // the caller adds what is sent now
 	r.flags &^= recAppLimited
@@ -31,11 +32,9 @@ func (s *State) limited(f *flight) {
 
 // newest is the most recently sent segment of those that an ACK delivers.
 type newest struct {
-	have                              bool
-	flags                             recordFlags
-	sent, end                         uint32
-	delivered, deliveredAt, firstSent uint32
-	lostTotal, inFlight               uint32
+	stamp
+	end  uint32
+	have bool
 }
 
 // offer takes a delivered record in if it was sent after the one held (UpdateRateSample).
@@ -43,23 +42,27 @@ func (n *newest) offer(r *record, end uint32) {
 	if n.have && !sentAfter(r.sent, end, n.sent, n.end) {
 		return
 	}
-	*n = newest{true, r.flags, r.sent, end, r.delivered, r.deliveredAt, r.firstSent, r.lostTotal, r.inFlight}
+	n.stamp, n.end, n.have = r.stamp, end, true
 }
 
-// rate makes the sample (GenerateRateSample). C.delivered must have been updated.
-func (s *State) rate(f *flight, n *newest, t uint32, out *cc.Rate) {
-	f.deliveredAt, f.firstSent = t, n.sent
+// rate makes the sample from the stamp of the newest segment that arrived (GenerateRateSample). C.delivered must have
+// been updated.
+func (s *State) rate(f *flight, p *stamp, t uint32, out *cc.Rate) {
+	interval := max(p.sent-p.firstSent, t-p.deliveredAt)
+	f.deliveredAt, f.firstSent = t, p.sent
 	if f.flags&flightAppLimited != 0 && seqLT(f.appLimited, s.delivered) {
 		f.flags &^= flightAppLimited
 	}
-	*out = cc.Rate{
-		Delivered: s.delivered - n.delivered, Interval: max(n.sent-n.firstSent, t-n.deliveredAt),
-		Prior: n.delivered, InFlight: n.inFlight, Lost: s.lostTotal - n.lostTotal,
-		AppLimited: n.flags&recAppLimited != 0, Retrans: n.flags&recResent != 0,
+	limited := p.flags&recAppLimited != 0
+	length := s.delivered - p.delivered
+	if interval < s.MinRTT() { // ACKs were compressed: no network is that fast
+		interval = 0
+	} else if !limited || s.rateTime == 0 {
+		s.rateLen, s.rateTime = length, interval
 	}
-	if out.Interval < s.MinRTT() { // ACKs were compressed: no network is that fast
-		out.Interval = 0
-	} else if !out.AppLimited || s.rateTime == 0 {
-		s.rateLen, s.rateTime = out.Delivered, out.Interval
-	}
+	// Field by field: a literal would be built elsewhere and copied in wider pieces than it was written, which stalls.
+	out.Delivered, out.Interval = length, interval
+	out.Prior, out.InFlight = p.delivered, p.inFlight
+	out.Lost = s.lostTotal - p.lostTotal
+	out.AppLimited, out.Retrans = limited, p.flags&recResent != 0
 }

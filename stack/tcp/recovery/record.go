@@ -14,14 +14,19 @@ type record struct {
 	later      uint32 // in the queue that it is in: sent or lost
 	sooner     uint32
 
-	sent        uint32 // last transmission
+	stamp
+	_ [12]byte
+}
+
+// stamp is what a record remembers of its last transmission.
+type stamp struct {
+	sent        uint32 // when
 	delivered   uint32 // State.delivered then (P.delivered), and so on
 	deliveredAt uint32
 	firstSent   uint32
 	lostTotal   uint32
 	inFlight    uint32 // bytes in flight with it
 	flags       recordFlags
-	_           [15]byte
 }
 
 const _ = uint(64-unsafe.Sizeof(record{})) + uint(unsafe.Sizeof(record{})-64) // one cache line
@@ -185,11 +190,11 @@ func (e *Engine) drop(f *flight, i uint32, r *record) {
 // split cuts a record in two at a sequence number inside it; both parts have the fate of the whole. false: no record
 // is left.
 func (e *Engine) split(f *flight, i uint32, at uint32) bool {
-	j, n := e.records.alloc()
+	j := e.records.alloc()
 	if j == 0 {
 		return false
 	}
-	r := e.rec(i)
+	r, n := e.rec(i), e.rec(j)
 	*n = *r
 	r.end, n.seq = at, at
 	r.flags &^= recFIN | recShort

@@ -7,17 +7,17 @@ const (
 	sackSpares = 64   // records that a connection may have beyond two for each segment in flight
 )
 
-// dsack tells whether the first block reports a duplicate (RFC 2883 §4): it lies below the cumulative ACK, or inside
-// the second block.
+// dsack tells whether the first block reports a duplicate (RFC 2883 §4): it lies below the cumulative ACK, within
+// the largest window, or inside the second block.
 func (a *Ack) dsack() bool {
-	if a.Blocks == 0 {
+	b := a.SACK[0]
+	if a.Blocks == 0 || !seqLT(b.Start, b.End) {
 		return false
 	}
-	b := a.SACK[0]
-	if seqLT(b.Start, a.Ack) && seqLEQ(b.End, a.Ack) && seqLT(b.Start, b.End) {
+	if seqLEQ(b.End, a.Ack) && a.Ack-b.Start <= 1<<30 {
 		return true
 	}
-	return a.Blocks > 1 && seqLT(b.Start, b.End) && seqLEQ(a.SACK[1].Start, b.Start) && seqLEQ(b.End, a.SACK[1].End)
+	return a.Blocks > 1 && seqLEQ(a.SACK[1].Start, b.Start) && seqLEQ(b.End, a.SACK[1].End)
 }
 
 // sackBlocks takes in an ACK's blocks, in order of sequence. Una is the new one.

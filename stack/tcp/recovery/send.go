@@ -64,15 +64,16 @@ func (e *Engine) join(s *State, f *flight, n, t uint32, flags SendFlags) bool {
 // short tells whether n bytes do not end where a full segment ends.
 func (s *State) short(n uint32) bool {
 	mss := uint32(s.CC.MSS)
-	return n != mss && n%mss != 0
+	return n < mss || n > mss && n%mss != 0
 }
 
 // record makes a new record at the end.
 func (e *Engine) record(s *State, f *flight, n, t uint32, flags SendFlags) bool {
-	i, r := e.records.alloc()
+	i := e.records.alloc()
 	if i == 0 {
 		return false
 	}
+	r := e.rec(i)
 	if f.tail == 0 {
 		f.head, f.rtoFrom = i, t // RFC 6298 §5.1
 	} else {
@@ -227,7 +228,7 @@ func (e *Engine) NextRetransmit(s *State, limit uint32) (seq, n uint32, ok bool)
 // time, so it is asked before the first segment of a burst is built.
 func (e *Engine) Allowance(s *State, now int64) uint32 {
 	if s.flight == 0 {
-		if s.sentTick != 0 {
+		if s.sentTick != 0 && tick(now)-s.sentTick > e.cfg.RTOMin>>10 {
 			e.idle(s, now)
 		}
 		return s.CC.Cwnd
@@ -242,11 +243,11 @@ func (e *Engine) Allowance(s *State, now int64) uint32 {
 // idle restarts the window after more than one RTO without sending (RFC 5681 §4.1).
 func (e *Engine) idle(s *State, now int64) {
 	ticks := tick(now) - s.sentTick
-	if ticks <= s.srtt>>13 { // less than a round trip: nothing was idle
+	if ticks <= e.RTO(s)>>10 {
 		return
 	}
 	s.sentTick += ticks
-	if ticks > e.RTO(s)>>10 && !e.cfg.NoIdleRestart {
+	if !e.cfg.NoIdleRestart {
 		e.counters.IdleRestarts++
 		s.CC.Restart()
 	}

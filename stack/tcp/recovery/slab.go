@@ -46,33 +46,33 @@ func (s *slab[T]) close() error {
 func (s *slab[T]) at(i uint32) *T { return &s.mem[i] }
 
 // alloc takes a value; its content is what it was left with. 0: the limit is reached or the system has no memory.
-func (s *slab[T]) alloc() (uint32, *T) {
-	if i := s.free; i != 0 {
-		v := &s.mem[i]
-		s.free = *(*uint32)(unsafe.Pointer(v))
-		s.used++
-		return i, v
+func (s *slab[T]) alloc() uint32 {
+	i := s.free
+	if i == 0 {
+		return s.extend()
 	}
-	return s.extend()
+	s.free = *(*uint32)(unsafe.Pointer(&s.mem[i]))
+	s.used++
+	return i
 }
 
-func (s *slab[T]) extend() (uint32, *T) {
+func (s *slab[T]) extend() uint32 {
 	i := s.fresh
 	if int(i) >= len(s.mem) {
-		return 0, nil
+		return 0
 	}
 	if i >= s.ready {
 		var v T
 		from := int(s.ready) * int(unsafe.Sizeof(v)) &^ (slabStep - 1)
 		to := min(from+slabStep, len(s.raw))
 		if unix.Mprotect(s.raw[from:to], unix.PROT_READ|unix.PROT_WRITE) != nil {
-			return 0, nil
+			return 0
 		}
 		s.ready = uint32(to / int(unsafe.Sizeof(v)))
 	}
 	s.fresh++
 	s.used++
-	return i, &s.mem[i]
+	return i
 }
 
 func (s *slab[T]) release(i uint32) {
