@@ -129,7 +129,7 @@ func (t *TCP) vacate(k *key) (iss uint32, err error) {
 		return iss, nil
 	}
 	if p.state != stateTimeWait || p.flags&(flagOpen|flagStamp) != flagStamp || t.sys.timeWaitRecycle == 0 ||
-		t.nowMS-p.tsRecentAt < 1000 || t.sys.rfc1323 == 0 {
+		t.nowMS-p.tsRecentAt < 1000 || !t.sys.stamps() {
 		return 0, syscall.EADDRNOTAVAIL
 	}
 	t.counters.TimeWaitReused++

@@ -92,6 +92,7 @@ type Counters struct {
 	DropHandshakeAck         uint64 `help:"segments dropped because they acknowledge no SYN of ours"`
 	DropOutsideWindow        uint64 `help:"segments dropped outside of the window"`
 	DropOutsideRST           uint64 `help:"RSTs dropped outside of the window"`
+	DropAfterFIN             uint64 `help:"segments dropped with data behind the peer's FIN"`
 	DropPAWS                 uint64 `help:"segments dropped with an old timestamp"`
 	DropNoTimestamp          uint64 `help:"segments dropped without the timestamp that was negotiated"`
 	DropAcceptQueueFull      uint64 `help:"handshakes held up because the accept queue was full"`

@@ -8,15 +8,14 @@ import (
 // inputText takes in text and FIN of a segment that lies in the window.
 func (t *TCP) inputText(i uint32, p *pcb, s *segment) {
 	if !p.state.in(statesReceive) {
-		// RFC 9293 §3.10.7.4, seventh: after the peer's FIN there is nothing to come.
-		p.flags |= flagAckNow
-		t.mark(i, p)
+		t.counters.DropAfterFIN++ // RFC 9293 §3.10.7.4, seventh: after the peer's FIN there is nothing to come
 		return
 	}
 	if len(s.payload) > 0 && p.flags&(flagOpen|flagQueued|flagHalf|flagDeferred) == 0 && after(s.seq+uint32(len(s.payload)), p.rcvNxt) {
 		// RFC 9293 §3.6.1: nobody will read it; the peer should know.
 		t.counters.ResetDataAfterClose++
-		t.abort(i, p)
+		t.resetSegment(s)
+		t.over(i, p)
 		return
 	}
 	t.inputData(i, p, s, s.flags&wire.FIN != 0)
@@ -45,7 +44,7 @@ func (t *TCP) inputData(i uint32, p *pcb, s *segment, fin bool) {
 		if t.dsackLater.Start != t.dsackLater.End {
 			t.ackAtOnce(i, p)
 		} else {
-			t.oweAck(i, p)
+			t.oweAck(i, p, n)
 		}
 	}
 	if fin {
@@ -75,11 +74,12 @@ func (t *TCP) wakeReader(i uint32, p *pcb) {
 }
 
 // oweAck decides when data is acknowledged (RFC 5681 §4.2, RFC 9293 §3.8.6.3): at the latest with the second full
-// segment or after a short time, and then at the end of the turn; otherwise with the answer.
-func (t *TCP) oweAck(i uint32, p *pcb) {
+// segment or after a short time, and then at the end of the turn; otherwise with the answer. Full segments at the start
+// are not kept waiting: their sender is in slow start.
+func (t *TCP) oweAck(i uint32, p *pcb, n uint32) {
 	switch {
 	case p.rcvNxt-p.rcvAcked >= 2*uint32(p.rcvMSS) || t.sys.delayedAck == 0:
-	case p.quick > 0:
+	case p.quick > 0 && n >= uint32(p.rcvMSS):
 		p.quick--
 	default:
 		if p.timeAck == 0 {

@@ -49,17 +49,13 @@ func (t *TCP) inputSynSent(i uint32, p *pcb, s *segment) {
 	}
 	p.sndWnd, p.sndWl1, p.sndWl2 = s.wnd, s.seq, s.ack // not scaled: RFC 7323 §2.2
 	p.sndWndMax = p.sndWnd
+	p.ackedAt = t.nowMS
 	p.flags |= flagAckNow
 	t.mark(i, p)
+	t.ackSYN(p, s)
 	t.establish(i, p, s)
 	s.seq++
 	s.flags &^= wire.SYN
-	s.wnd = s.wnd >> p.sndScale // inputAck scales it back; a SYN's is not scaled
-	keep := p.sndWnd
-	if !t.inputAck(i, p, s) {
-		return
-	}
-	p.sndWnd = keep
 	if s.flags&wire.URG != 0 {
 		t.inputUrgent(i, p, s)
 	}

@@ -43,6 +43,8 @@ func (t *TCP) inputSynced(i uint32, p *pcb, s *segment) {
 	if p.state == stateSynRcvd && s.flags&(wire.SYN|wire.ACK|wire.RST) == wire.SYN|wire.ACK && s.seq == p.irs && s.ack == p.iss+1 {
 		s.flags &^= wire.SYN
 		s.seq++
+		p.flags |= flagAckNow
+		t.mark(i, p)
 	}
 
 	// First: timestamps, then the sequence number.
@@ -293,8 +295,27 @@ func (t *TCP) inputHandshake(i uint32, p *pcb, s *segment) bool {
 	}
 	p.sndWnd, p.sndWl1, p.sndWl2 = s.wnd<<p.sndScale, s.seq, s.ack
 	p.sndWndMax = p.sndWnd
+	t.ackSYN(p, s)
 	t.establish(i, p, s)
 	return p.state != stateFree
+}
+
+// ackSYN takes the acknowledgment of our SYN in, before the options and the window of the connection count.
+func (t *TCP) ackSYN(p *pcb, s *segment) {
+	if p.rec.Una == p.rec.Nxt { // made from a cookie
+		return
+	}
+	a := recovery.Ack{Ack: s.ack}
+	t.echo(p, s, &a)
+	t.rec.OnAck(&p.rec, &a, t.now/1e3, &t.result)
+}
+
+// echo passes on the timestamp that a segment echoes.
+func (t *TCP) echo(p *pcb, s *segment, a *recovery.Ack) {
+	if p.flags&flagStamp != 0 && s.opts.has&hasStamp != 0 {
+		a.Flags |= recovery.AckEcho
+		a.Echo = s.opts.tsEcr - p.tsOffset
+	}
 }
 
 // inputAck takes the acknowledgment and window in. It returns false if the segment counts no further.
@@ -331,10 +352,7 @@ func (t *TCP) inputAck(i uint32, p *pcb, s *segment) bool {
 	if pure {
 		a.Flags |= recovery.AckPure
 	}
-	if p.flags&flagStamp != 0 && s.opts.has&hasStamp != 0 {
-		a.Flags |= recovery.AckEcho
-		a.Echo = s.opts.tsEcr - p.tsOffset
-	}
+	t.echo(p, s, &a)
 	if p.flags&flagSACK != 0 && s.opts.blocks > 0 {
 		a.Blocks, a.SACK = s.opts.blocks, s.opts.sack
 	}

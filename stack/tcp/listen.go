@@ -138,14 +138,17 @@ const quickAcks = 16
 
 // offer chooses the options that our SYN or SYN-ACK has.
 func (t *TCP) offer(p *pcb) {
-	if t.sys.rfc1323 != 0 {
-		p.flags |= flagStamp | flagScale
+	if t.sys.stamps() {
+		p.flags |= flagStamp
+		p.tsOffset = t.stampOffset(&p.key)
+	}
+	if t.sys.scaling() {
+		p.flags |= flagScale
 		size := max(p.rcvBuf, uint32(t.sys.recvMax))
 		if p.flags&flagRcvLocked != 0 {
 			size = p.rcvBuf
 		}
 		p.rcvScale = scaleFor(size)
-		p.tsOffset = t.stampOffset(&p.key)
 	}
 	if t.sys.sack != 0 {
 		p.flags |= flagSACK

@@ -139,7 +139,7 @@ func (t *TCP) outputData(i uint32, p *pcb) bool {
 		return true
 	}
 	now := t.now / 1e3
-	for {
+	for count := 0; ; count++ {
 		n := p.sndEnd() - p.rec.Nxt
 		fin := p.flags&flagShutWr != 0
 		if n == 0 && !fin {
@@ -155,8 +155,10 @@ func (t *TCP) outputData(i uint32, p *pcb) bool {
 		n = min(n, allow)
 		fin = fin && n == all && n < wnd && (n < allow || n == 0)
 		mss := t.room(p)
+		permitted, push := n, n == all
 		if n > mss {
 			n = t.superSegment(p, n, mss)
+			push = (n > mss || count > 0) && permitted-n < mss && permitted != all
 			fin = false
 		} else if n < mss && !fin && !t.maySendShort(p, n, all, wnd) {
 			t.setPersist(i, p, all, wnd)
@@ -166,7 +168,10 @@ func (t *TCP) outputData(i uint32, p *pcb) bool {
 			t.setPersist(i, p, all, wnd)
 			return true
 		}
-		if !t.sendData(i, p, n, fin, n == all, now) {
+		if n == all {
+			push = true
+		}
+		if !t.sendData(i, p, n, fin, n == all, push, now) {
 			return p.state == stateClosed || p.state == stateFree
 		}
 		if fin {
@@ -203,19 +208,26 @@ func (t *TCP) maySendShort(p *pcb, n, all, wnd uint32) bool {
 	case p.flags&flagForce != 0:
 		return true
 	case n == all:
-		// All that there is: at once, unless more was announced or, with Nagle's algorithm, something is in flight.
+		// All that there is: at once, unless more was announced or, with Nagle's algorithm, something is in flight. As
+		// on Linux, that is a short segment (Minshall): the end of a write of several segments does not wait.
 		if p.flags&(flagCork|flagMore) != 0 && p.flags&flagShutWr == 0 {
 			return false
 		}
-		return p.flags&flagNoDelay != 0 || p.rec.Una == p.rec.Nxt || p.flags&flagShutWr != 0 ||
+		return p.flags&(flagNoDelay|flagShutWr) != 0 || !p.shortInFlight() ||
 			p.flags&flagUrgent != 0 && after(p.sndUp, p.rec.Nxt)
 	}
 	return n == wnd && n >= p.sndWndMax/2
 }
 
-// sendData sends n new bytes, with FIN if asked. It returns false if that was not possible now.
-func (t *TCP) sendData(i uint32, p *pcb, n uint32, fin, last bool, now int64) bool {
-	flags, kind, size := ackFlags(last), recovery.SendFlags(0), n
+// shortInFlight tells whether a segment that was not full waits for its acknowledgment.
+func (p *pcb) shortInFlight() bool {
+	return p.rec.Una != p.rec.Nxt && after(p.sndShort, p.rec.Una) && beforeEq(p.sndShort, p.rec.Nxt)
+}
+
+// sendData sends n new bytes, with FIN if asked. push is for the last segment of all that there is, or of a burst that
+// a window has ended: the receiver should pass it on (RFC 9293 §3.9.1.2). It returns false if that was not possible now.
+func (t *TCP) sendData(i uint32, p *pcb, n uint32, fin, last, push bool, now int64) bool {
+	flags, kind, size := ackFlags(push && n > 0), recovery.SendFlags(0), n
 	if last {
 		kind |= recovery.SendLast
 	}
@@ -237,6 +249,9 @@ func (t *TCP) sendData(i uint32, p *pcb, n uint32, fin, last bool, now int64) bo
 	}
 	p.nxt = next
 	p.flags &^= flagForce
+	if n > 0 && n < uint32(p.mss) {
+		p.sndShort = p.rec.Nxt
+	}
 	if idle {
 		p.progress = t.nowMS
 		p.probes = 0
@@ -289,7 +304,7 @@ func (t *TCP) sendAgain(i uint32, p *pcb, seq, n uint32, kind recovery.SendFlags
 		kind |= recovery.SendFIN
 		size--
 	}
-	if seq+size == p.sndEnd() {
+	if size > 0 && seq+size == p.sndEnd() {
 		flags |= wire.PSH
 	}
 	var at cursor

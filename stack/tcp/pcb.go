@@ -189,6 +189,7 @@ type pcb struct {
 	iss      uint32
 	irs      uint32
 	sndUp    uint32
+	sndShort uint32 // end of the last segment that was not full
 	rcvUp    uint32 // the urgent byte
 	tuneAt   uint32 // receive buffer tuning: µs, when the measurement began
 	tuneRead uint32 // bytes read since

@@ -52,12 +52,12 @@ func (t *TCP) inputGap(i uint32, p *pcb, s *segment, fin bool) {
 		if o.count == 0 && !o.fin {
 			t.dropGaps(p)
 		}
-		t.ackAtOnce(i, p) // RFC 5681 §4.2: also when a gap is filled
 		if fin {
 			t.inputFin(i, p)
 		} else {
 			t.wakeReader(i, p)
 		}
+		t.ackAtOnce(i, p) // RFC 5681 §4.2: also when a gap is filled
 		return
 	}
 	if o.count == 0 && !o.fin { // nothing could be kept

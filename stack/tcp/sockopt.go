@@ -298,7 +298,11 @@ func (t *TCP) Option(h stack.Handle, level, name int, value []byte) (int, error)
 		return copy(value, b[:]), nil
 	case level == unix.IPPROTO_TCP && name == unix.TCP_CONGESTION:
 		var b [16]byte // TCP_CA_NAME_MAX
-		copy(b[:15], o.cc.Name())
+		name := o.cc.Name()
+		if name == "newreno" {
+			name = "reno" // Linux's name for it; both can be set
+		}
+		copy(b[:15], name)
 		return copy(value, b[:]), nil
 	case level == unix.SOL_SOCKET && name == unix.SO_LINGER:
 		var b [8]byte

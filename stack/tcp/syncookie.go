@@ -51,10 +51,10 @@ func (t *TCP) sendCookie(lp *pcb, q *listener, s *segment) {
 	}
 	var has optionBits
 	var stamp uint32
-	if s.opts.has&hasStamp != 0 && t.sys.rfc1323 != 0 {
+	if s.opts.has&hasStamp != 0 && t.sys.stamps() {
 		has |= hasStamp
 		bits := uint32(cookieNoScale)
-		if s.opts.has&hasScale != 0 {
+		if s.opts.has&hasScale != 0 && t.sys.scaling() {
 			has |= hasScale
 			bits = uint32(s.opts.scale)
 		}
@@ -125,7 +125,7 @@ func (t *TCP) inputCookie(l uint32, lp *pcb, s *segment) bool {
 	p.rcvAcked = p.rcvNxt
 	p.rcvAdv = p.rcvNxt + min(p.rcvBuf, 65535)
 	p.peerMSS = cookieMSS[mss]
-	if s.opts.has&hasStamp != 0 && t.sys.rfc1323 != 0 {
+	if s.opts.has&hasStamp != 0 && t.sys.stamps() {
 		p.tsOffset = t.stampOffset(&p.key)
 		p.tsRecent, p.tsRecentAt = s.opts.tsVal, t.nowMS
 		p.flags |= flagStamp

@@ -64,7 +64,7 @@ var sysctlTable = []sysctl{
 	toggle("net.inet.tcp.recvbuf_auto", "let receive queues grow with what is read in a round trip", func(s *sysctls) *int { return &s.recvAuto }),
 	toggle("net.inet.tcp.delayed_ack", "delay acknowledgments so that data can carry them", func(s *sysctls) *int { return &s.delayedAck }),
 	{"net.inet.tcp.delacktime", "longest delay of an acknowledgment, ms", 1, 500, func(s *sysctls) *int { return &s.delackTime }},
-	toggle("net.inet.tcp.rfc1323", "use window scaling and timestamps (RFC 7323)", func(s *sysctls) *int { return &s.rfc1323 }),
+	{"net.inet.tcp.rfc1323", "window scaling and timestamps (RFC 7323): 0 neither, 1 both, 2 only scaling, 3 only timestamps", 0, 3, func(s *sysctls) *int { return &s.rfc1323 }},
 	toggle("net.inet.tcp.sack.enable", "use selective acknowledgments (RFC 2018)", func(s *sysctls) *int { return &s.sack }),
 	toggle("net.inet.tcp.tolerate_missing_ts", "take segments without timestamp although it was negotiated", func(s *sysctls) *int { return &s.tolerateNoStamp }),
 	{"net.inet.tcp.msl", "maximum segment lifetime, ms; TIME-WAIT lasts two", 1, 600_000, func(s *sysctls) *int { return &s.msl }},
@@ -97,14 +97,17 @@ var sysctlTable = []sysctl{
 	toggle("net.inet.tcp.icmp_may_rst", "let ICMP errors end a connect (RFC 5927)", func(s *sysctls) *int { return &s.icmpMayReset }),
 }
 
+func (s *sysctls) stamps() bool  { return s.rfc1323 == 1 || s.rfc1323 == 3 }
+func (s *sysctls) scaling() bool { return s.rfc1323 == 1 || s.rfc1323 == 2 }
+
 func defaultSysctls() sysctls {
 	return sysctls{
-		sendSpace: 64 << 10, recvSpace: 128 << 10, sendMax: 4 << 20, recvMax: 6 << 20, sendAuto: 1, recvAuto: 1,
+		sendSpace: 64 << 10, recvSpace: 64 << 10, sendMax: 4 << 20, recvMax: 6 << 20, sendAuto: 1, recvAuto: 1,
 		delayedAck: 1, delackTime: 40, rfc1323: 1, sack: 1, msl: 30_000, finwait2: 60_000,
 		keepIdle: 7_200_000, keepIntvl: 75_000, keepCnt: 9, keepInit: 75_000,
 		syncookies: 1, synackRetries: 5, halfOpen: 65536, retries: 15, mssV4: 536, mssV6: 1220, mssMin: 216,
 		pmtud: 1, dropSynFin: 1, timeWaitMost: 262_144, timeWaitRecycle: 1, orphanMost: 65536, backlogMost: 4096,
-		warCount: 5, warTime: 1000, portFirst: 32768, portLast: 60999, ttl: 64, icmpMayReset: 1, congestion: "cubic",
+		warCount: 1, warTime: 500, portFirst: 32768, portLast: 60999, ttl: 64, icmpMayReset: 1, congestion: "cubic",
 	}
 }
 

@@ -39,7 +39,11 @@ func (t *TCP) stall(i uint32, p *pcb) {
 // persistWait is the time until the next probe, in ms: the RTO, doubling.
 func (t *TCP) persistWait(p *pcb) int64 {
 	rto := int64(t.rec.RTO(&p.rec)) / 1e3
-	return min(max(rto, persistMin)<<min(p.probes, 16), persistMax)
+	wait := min(max(rto, persistMin)<<min(p.probes, 16), persistMax)
+	if uto := t.opts.at(p.opts).userTimeout; uto != 0 && p.probes != 0 {
+		wait = min(wait, max(int64(uto)-int64(t.nowMS-p.progress), 1))
+	}
+	return wait
 }
 
 func (t *TCP) stopPersist(p *pcb) {
@@ -57,11 +61,10 @@ func (t *TCP) firePersist(i uint32, p *pcb) {
 		return
 	}
 	o := t.opts.at(p.opts)
-	idle := int64(t.nowMS - max(p.progress, p.ackedAt))
 	switch {
 	case int(p.probes-p.answered) > t.sys.retries, p.flags&flagOrphan != 0 && p.probes-p.answered > orphanRetries,
-		o.userTimeout != 0 && p.probes > 0 && idle >= int64(o.userTimeout):
-		// RFC 9293 §3.8.6.1: not while probes are answered; probeAnswered has cleared their count then.
+		o.userTimeout != 0 && p.probes != 0 && t.nowMS-p.progress >= o.userTimeout:
+		// RFC 9293 §3.8.6.1: not while probes are answered, but for the time that the user has set (RFC 5482).
 		t.giveUp(i, p, syscall.ETIMEDOUT)
 		return
 	}
@@ -69,6 +72,9 @@ func (t *TCP) firePersist(i uint32, p *pcb) {
 		p.flags |= flagForce
 	} else {
 		p.flags |= flagProbe
+		if p.probes == 0 {
+			p.progress = t.nowMS
+		}
 		p.probes++
 		if p.probes == 200 { // the interval has long stopped growing
 			p.probes, p.answered = p.probes-100, p.answered-min(p.answered, 100)

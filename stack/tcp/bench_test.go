@@ -1,0 +1,321 @@
+package tcp
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fstack-go/fstack/stack"
+	"github.com/fstack-go/fstack/stack/wire"
+)
+
+// generator is a device whose wire ends in memory: it plays the clients of a server on the stack. Each sends a request
+// when it has the answer to the last one. Nothing but the server's side is meant to cost much.
+type generator struct {
+	queue   stack.Queue
+	offload stack.FrameFlags
+	rx      [32]stack.Frame
+	bufs    [32][]byte
+	clients []genClient
+	ready   []uint32 // clients that may send a request
+	request []byte
+	answer  int
+	done    int // answers received
+	now     func() int64
+	discard bool // forget what is sent, without looking
+}
+
+type genClient struct {
+	seq, ack uint32
+	port     uint16
+	host     uint32 // last bits of the address
+	got      int
+	open     bool
+	tsEcr    uint32
+}
+
+const (
+	genHead = wire.EthernetLen + wire.IPv4Len + wire.TCPLen + stampRoom
+	genBase = 0x0a010000
+)
+
+var (
+	genMAC  = [6]byte{2, 0, 0, 0, 0, 99}
+	genOurs = [6]byte{2, 0, 0, 0, 0, 1}
+	genIP   = [4]byte{10, 0, 0, 1}
+)
+
+func newGenerator(offload stack.FrameFlags, request, answer int, now func() int64) *generator {
+	g := &generator{offload: offload, request: make([]byte, request), answer: answer, now: now}
+	tx := make([]stack.Frame, 256)
+	for i := range tx {
+		tx[i] = stack.MakeFrame(make([]byte, 2048), 0)
+	}
+	g.queue = stack.MakeQueue(tx)
+	for i := range g.bufs {
+		g.bufs[i] = make([]byte, 2048)
+	}
+	return g
+}
+
+func (g *generator) Queue() *stack.Queue { return &g.queue }
+func (g *generator) Close() error        { return nil }
+func (g *generator) Info() stack.DeviceInfo {
+	return stack.DeviceInfo{Name: "gen", MAC: net.HardwareAddr(genOurs[:]), MTU: 1500, Offloads: g.offload}
+}
+
+func (g *generator) Flush() {
+	taken := g.queue.Taken()
+	for i := range taken {
+		b := taken[i].Bytes()
+		tcp := b[wire.EthernetLen+wire.IPv4Len:]
+		h := wire.TCPAt(tcp)
+		if g.discard {
+			continue
+		}
+		c := &g.clients[g.index(binary.BigEndian.Uint32(b[30:34]), h.DstPort())]
+		c.tsEcr = binary.BigEndian.Uint32(tcp[24:28])
+		if h.Flags()&wire.SYN != 0 {
+			c.ack = h.Seq() + 1
+			c.open = true
+			continue
+		}
+		n := len(tcp) - h.HeaderLen()
+		c.ack = h.Seq() + uint32(n)
+		if c.got += n; c.got >= g.answer {
+			c.got -= g.answer
+			g.done++
+			g.ready = append(g.ready, g.index(binary.BigEndian.Uint32(b[30:34]), h.DstPort()))
+		}
+	}
+	g.queue.Sent(len(taken))
+}
+
+func (g *generator) index(host uint32, port uint16) uint32 {
+	return (host-genBase)<<15 | uint32(port-1024)
+}
+
+func (g *generator) Exchange() {
+	g.Flush()
+	n := 0
+	for ; n < len(g.rx) && len(g.ready) > 0; n++ {
+		i := g.ready[0]
+		g.ready = g.ready[1:]
+		c := &g.clients[i]
+		g.rx[n] = g.frame(g.bufs[n], i, c, wire.ACK|wire.PSH, g.request)
+		c.seq += uint32(len(g.request))
+	}
+	if len(g.ready) == 0 {
+		g.ready = g.ready[:0]
+	}
+	g.queue.Rx = g.rx[:n]
+}
+
+// frame writes a client's segment.
+func (g *generator) frame(b []byte, i uint32, c *genClient, flags uint8, payload []byte) stack.Frame {
+	eth := wire.EthernetAt(b)
+	eth.Set(&genOurs, &genMAC, wire.TypeIPv4)
+	ip := wire.IPv4At(b[wire.EthernetLen:])
+	var src [4]byte
+	binary.BigEndian.PutUint32(src[:], genBase+i>>15)
+	n := wire.TCPLen + stampRoom + len(payload)
+	ip.Set(0, n, 0, wire.IPv4DF, 64, wire.ProtoTCP, &src, &genIP)
+	ip.SetChecksum()
+	tcp := b[wire.EthernetLen+wire.IPv4Len:]
+	h := wire.TCPAt(tcp)
+	opt := tcp[wire.TCPLen:]
+	head := wire.TCPLen + stampRoom
+	if flags&wire.SYN != 0 {
+		head = wire.TCPLen + putSYNOptions(opt, hasStamp|hasSACKPerm|hasScale, 1460, 7, uint32(g.now()/1e6), 0)
+		n = head
+		ip.Set(0, n, 0, wire.IPv4DF, 64, wire.ProtoTCP, &src, &genIP)
+		ip.SetChecksum()
+	} else {
+		putStamp(opt, uint32(g.now()/1e6), c.tsEcr)
+	}
+	copy(tcp[head:], payload)
+	h.Set(uint16(i&0x7fff)+1024, 80, c.seq, c.ack, head, flags, 8192, 0)
+	h.SetChecksum(wire.PseudoIPv4(&src, &genIP, wire.ProtoTCP, n).Add(tcp[:n]).Fold())
+	f := stack.MakeFrame(b[:wire.EthernetLen+wire.IPv4Len+n], 0)
+	if g.offload&stack.TxTCPCsum != 0 {
+		f.Flags = stack.RxIPCsumGood | stack.RxL4CsumGood
+	}
+	return f
+}
+
+// genServer is a server in one event loop over a stack with a generator.
+type genServer struct {
+	*TCP
+	st    *stack.Stack
+	gen   *generator
+	ready []uint32
+	conns []stack.Handle
+	l     stack.Handle
+	buf   []byte
+	reply []byte
+	sink  stack.SinkID
+	now   int64
+}
+
+func (s *genServer) Notify(tag uint32, ev stack.Events) { s.ready = append(s.ready, tag) }
+
+func (s *genServer) serve() bool {
+	if len(s.ready) == 0 {
+		return false
+	}
+	for _, tag := range s.ready {
+		if tag == 0 {
+			for {
+				h, _, err := s.Accept(s.l)
+				if err != nil {
+					break
+				}
+				s.Watch(h, s.sink, uint32(h))
+			}
+			continue
+		}
+		h := stack.Handle(tag)
+		if n, _ := s.Recv(h, s.buf, 0); n > 0 {
+			s.Send(h, s.reply, 0)
+		}
+	}
+	s.ready = s.ready[:0]
+	return true
+}
+
+func newGenServer(tb testing.TB, offload stack.FrameFlags, request, answer, conns int, cfg Config) *genServer {
+	s := &genServer{buf: make([]byte, 4096), reply: make([]byte, answer), now: int64(time.Hour)}
+	clock := func() int64 { return s.now }
+	s.gen = newGenerator(offload, request, answer, clock)
+	s.st = stack.New(clock)
+	s.st.AddPort(s.gen)
+	n := &staticNet{local: []netip.Addr{netip.AddrFrom4(genIP)}, mtu: 1500}
+	var err error
+	if s.TCP, err = New(s.st, n, cfg); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { s.TCP.Destroy() })
+	s.st.AddLayer(s.TCP)
+	s.st.Serve = s.serve
+	s.sink = s.st.AddSink(s)
+	s.l = func() stack.Handle {
+		h, err := s.Open(unix.AF_INET, unix.SOCK_STREAM, 0)
+		must(tb, err)
+		must(tb, s.Bind(h, netip.AddrPortFrom(netip.AddrFrom4(genIP), 80)))
+		must(tb, s.Listen(h, 4096))
+		return h
+	}()
+	s.Watch(s.l, s.sink, 0)
+	s.gen.clients = make([]genClient, conns)
+	s.connect(tb, conns)
+	return s
+}
+
+// connect establishes connections, past the device.
+func (s *genServer) connect(tb testing.TB, conns int) {
+	const batch = 32
+	for at := 0; at < conns; at += batch {
+		end := min(at+batch, conns)
+		for _, flags := range []uint8{wire.SYN, wire.ACK} {
+			s.st.Lock()
+			for i := at; i < end; i++ {
+				c := &s.gen.clients[i]
+				f := s.gen.frame(s.gen.bufs[0], uint32(i), c, flags, nil)
+				if flags == wire.SYN {
+					c.seq++
+				}
+				if !s.Deliver(0, []stack.Frame{f}) {
+					tb.Fatal("a frame was refused")
+				}
+			}
+			s.st.Unlock()
+			s.turn()
+			s.turn()
+		}
+	}
+	if got := s.Counters().Accepted; got != uint64(conns) {
+		tb.Fatalf("%d of %d connections were accepted", got, conns)
+	}
+}
+
+func (s *genServer) turn() {
+	s.now += 1000
+	s.st.Poll(s.now)
+}
+
+const allOffloads = stack.TxIPCsum | stack.TxTCPCsum
+
+// BenchmarkRequest is a request of 100 bytes and an answer of 650 on established connections, whole turns of the loop
+// with a socket layer that reads and writes once.
+func BenchmarkRequest(b *testing.B) {
+	for _, off := range []stack.FrameFlags{allOffloads, 0} {
+		for _, conns := range []int{1, 64, 1024} {
+			name := fmt.Sprintf("offload=%t/conns=%d", off != 0, conns)
+			b.Run(name, func(b *testing.B) {
+				s := newGenServer(b, off, 100, 650, conns, Config{Connections: 1 << 16, Memory: 64 << 20})
+				for i := range conns {
+					s.gen.ready = append(s.gen.ready, uint32(i))
+				}
+				for range 2000 {
+					s.turn()
+				}
+				s.gen.done = 0
+				b.ReportAllocs()
+				b.ResetTimer()
+				for s.gen.done < b.N {
+					s.turn()
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkGenerator is what of BenchmarkRequest is the generator's.
+func BenchmarkGenerator(b *testing.B) {
+	now := func() int64 { return int64(time.Hour) }
+	g := newGenerator(allOffloads, 100, 650, now)
+	g.clients = make([]genClient, 64)
+	f := g.frame(g.bufs[0], 0, &g.clients[0], wire.ACK|wire.PSH, make([]byte, 650))
+	for range b.N {
+		g.ready = append(g.ready, 0)
+		g.Exchange()
+		t := g.queue.Alloc()
+		copy(t.Room(), f.Bytes())
+		t.Len = f.Len
+		g.ready = g.ready[:0]
+	}
+}
+
+// BenchmarkIdle holds a million idle connections and reports what each costs.
+func BenchmarkIdle(b *testing.B) {
+	const conns = 1_000_000
+	if testing.Short() {
+		b.Skip("needs 600 MB")
+	}
+	for range b.N {
+		before := rss(b)
+		s := newGenServer(b, allOffloads, 100, 650, conns, Config{Connections: 1 << 21, Memory: 64 << 20})
+		runtime.GC()
+		after := rss(b)
+		b.ReportMetric(float64(after-before-conns*int(24))/conns, "bytes/conn")
+		b.ReportMetric(float64(pcbSize), "bytes/pcb")
+		u := s.Usage()
+		if u.Chunks != 0 || u.Records != 0 || u.Flights != 0 {
+			b.Errorf("idle connections hold %+v", u)
+		}
+		s.TCP.Destroy()
+	}
+}
+
+func rss(tb testing.TB) int {
+	runtime.GC()
+	var ru unix.Rusage
+	must(tb, unix.Getrusage(unix.RUSAGE_SELF, &ru))
+	return int(ru.Maxrss) * 1024
+}
