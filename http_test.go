@@ -74,13 +74,15 @@ func TestHTTP(t *testing.T) { worlds(t, testHTTP) }
 
 // TestHTTPWhilePolling has loops that never rest, on as few threads as a worker has, and on more.
 func TestHTTPWhilePolling(t *testing.T) {
-	for _, procs := range []int{1, 4} {
-		t.Run(fmt.Sprint(procs), func(t *testing.T) {
-			old := runtime.GOMAXPROCS(procs)
-			t.Cleanup(func() { runtime.GOMAXPROCS(old) })
-			testHTTP(t, netstackWorldWith(t, simnet.Config{}, stack.IdlePoll))
-		})
-	}
+	wired(t, func(t *testing.T, own bool) {
+		for _, procs := range []int{1, 4} {
+			t.Run(fmt.Sprint(procs), func(t *testing.T) {
+				old := runtime.GOMAXPROCS(procs)
+				t.Cleanup(func() { runtime.GOMAXPROCS(old) })
+				testHTTP(t, simWorld(t, own, simnet.Config{}, stack.IdlePoll))
+			})
+		}
+	})
 }
 
 func testHTTP(t *testing.T, w world) {

@@ -10,12 +10,13 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 
+	"github.com/fstack-go/fstack/stack"
 	"github.com/fstack-go/fstack/stack/simnet"
 )
 
 // TestPing sends echo requests from a raw socket; b's stack answers them.
 func TestPing(t *testing.T) {
-	w := netstackWorld(t, simnet.Config{})
+	w := simWorld(t, true, simnet.Config{}, stack.IdleAdaptive)
 	for _, c := range []struct {
 		network, local string
 		to             net.IP

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/net/nettest"
 
+	"github.com/fstack-go/fstack/stack"
 	"github.com/fstack-go/fstack/stack/simnet"
 )
 
@@ -111,9 +112,9 @@ func TestBulk(t *testing.T) {
 		"bad":     {Latency: 200 * time.Microsecond, Loss: 0.005, Reorder: 0.01, Dup: 0.01, Corrupt: 0.002, Seed: 7},
 	}
 	for name, wire := range wires {
-		t.Run(name, func(t *testing.T) {
-			defer within(t, 60*time.Second, "bulk")()
-			a, b := netstackWorld(t, wire).pipe(t)
+		wired(t, func(t *testing.T, own bool) {
+			defer within(t, 60*time.Second, "bulk over a "+name+" wire")()
+			a, b := simWorld(t, own, wire, stack.IdleAdaptive).pipe(t)
 			var wg sync.WaitGroup
 			for i, ends := range [][2]*TCPConn{{a, b}, {b, a}} {
 				from, to := ends[0], ends[1]

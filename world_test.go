@@ -13,6 +13,7 @@ import (
 	"github.com/fstack-go/fstack/stack"
 	"github.com/fstack-go/fstack/stack/netstack"
 	"github.com/fstack-go/fstack/stack/simnet"
+	"github.com/fstack-go/fstack/stack/tcp"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,10 +33,16 @@ const (
 	silent = "10.0.0.77" // an address that never answers
 )
 
-// worlds runs a test on the fake tables and on gVisor's over a simulated wire.
+// worlds runs a test on the fake tables, and over a simulated wire with gVisor's TCP and with our own.
 func worlds(t *testing.T, f func(t *testing.T, w world)) {
 	t.Run("fake", func(t *testing.T) { f(t, fakeWorld(t)) })
-	t.Run("netstack", func(t *testing.T) { f(t, netstackWorld(t, simnet.Config{})) })
+	wired(t, func(t *testing.T, own bool) { f(t, simWorld(t, own, simnet.Config{}, stack.IdleAdaptive)) })
+}
+
+// wired runs a test with gVisor's TCP and with our own.
+func wired(t *testing.T, f func(t *testing.T, own bool)) {
+	t.Run("netstack", func(t *testing.T) { f(t, false) })
+	t.Run("tcp", func(t *testing.T) { f(t, true) })
 }
 
 func fakeWorld(t testing.TB) world {
@@ -59,11 +66,8 @@ func newHostWithout6(t testing.TB, now func() int64) *Stack {
 	return NewStack(st, h, h)
 }
 
-func netstackWorld(t testing.TB, wire simnet.Config) world {
-	return netstackWorldWith(t, wire, stack.IdleAdaptive)
-}
-
-func netstackWorldWith(t testing.TB, wire simnet.Config, idle stack.Idle) world {
+// simWorld has two stacks on a wire. All but TCP, and that too unless it is our own, is gVisor's.
+func simWorld(t testing.TB, own bool, wire simnet.Config, idle stack.Idle) world {
 	now := clock()
 	w := simnet.New(wire, now)
 	var s [2]*Stack
@@ -71,17 +75,31 @@ func netstackWorldWith(t testing.TB, wire simnet.Config, idle stack.Idle) world 
 		st := stack.New(now)
 		t.Cleanup(func() { w.End(i).Close() })
 		port := st.AddPort(w.End(i))
-		n, err := netstack.New(st, netstack.Config{TCP: true})
+		n, err := netstack.New(st, netstack.Config{TCP: !own})
 		if err != nil {
 			t.Fatal(err)
 		}
-		st.AddLayer(n)
 		t.Cleanup(n.Destroy)
+		sockets := stack.Sockets(n)
+		if own {
+			transport, err := tcp.New(st, n, tcp.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := transport.Destroy(); err != nil {
+					t.Error(err)
+				}
+			})
+			st.AddLayer(transport)
+			sockets = transport
+		}
+		st.AddLayer(n)
 		prefixes := []netip.Prefix{netip.PrefixFrom(addrs[0], 24), netip.PrefixFrom(addrs[1], 64)}
 		if err := n.AddPort(port, netstack.PortConfig{Addrs: prefixes}); err != nil {
 			t.Fatal(err)
 		}
-		s[i] = NewStack(st, n, n)
+		s[i] = NewStack(st, sockets, n)
 		turn(t, st, idle)
 	}
 	return world{s[0], s[1]}
