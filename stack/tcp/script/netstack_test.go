@@ -10,10 +10,11 @@ import (
 func gvisor(cfg lab.Config, dev stack.Device, now func() int64) (*lab.Host, error) {
 	st := stack.New(now)
 	port := st.AddPort(dev)
-	n, err := addNetstack(st, port, cfg, true)
+	n, err := newNetstack(st, port, cfg, true)
 	if err != nil {
 		return nil, err
 	}
+	st.AddLayer(n)
 	return &lab.Host{
 		Stack: st, Sockets: n, Settle: n.Settle,
 		Sysctl: func(name, value string) error {
@@ -26,7 +27,7 @@ func gvisor(cfg lab.Config, dev stack.Device, now func() int64) (*lab.Host, erro
 	}, nil
 }
 
-func addNetstack(st *stack.Stack, port int, cfg lab.Config, tcp bool) (*netstack.Netstack, error) {
+func newNetstack(st *stack.Stack, port int, cfg lab.Config, tcp bool) (*netstack.Netstack, error) {
 	n, err := netstack.New(st, netstack.Config{TCP: tcp})
 	if err != nil {
 		return nil, err
@@ -41,6 +42,5 @@ func addNetstack(st *stack.Stack, port int, cfg lab.Config, tcp bool) (*netstack
 	if err := n.AddPort(port, p); err != nil {
 		return nil, err
 	}
-	st.AddLayer(n)
 	return n, nil
 }

@@ -21,3 +21,9 @@ func TestGVisor(t *testing.T) {
 		t.Run(filepath.Base(f), func(t *testing.T) { script.Run(t, f, gvisor) })
 	}
 }
+
+func TestTCP(t *testing.T) {
+	for _, f := range files(t) {
+		t.Run(filepath.Base(f), func(t *testing.T) { script.Run(t, f, fstackTCP) })
+	}
+}

@@ -1,8 +1,11 @@
 package script
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/fstack-go/fstack/stack/tcp/script/lab"
 )
 
 // rfc1323 holds Linux's two settings that are one in FreeBSD.
@@ -31,6 +34,11 @@ var linuxOnly = map[string]bool{
 	"tcp_early_retrans": true, "tcp_pacing_ss_ratio": true, "tcp_pacing_ca_ratio": true, "tcp_autocorking": true,
 	"tcp_no_metrics_save": true, "tcp_notsent_lowat": true, "tcp_tw_reuse": true, "tcp_frto": true,
 	"tcp_syn_linear_timeouts": true, "tcp_invalid_ratelimit": true, "tcp_tw_reuse_delay": true,
+}
+
+// usual are settings to which a stack that cannot change them has to conform anyway.
+var usual = map[string]string{
+	"tcp_ecn": "0", "tcp_slow_start_after_idle": "1", "tcp_rfc1337": "1", "tcp_dsack": "1", "tcp_sack": "1",
 }
 
 // sysctl sets an option by FreeBSD's name or by Linux's.
@@ -72,6 +80,15 @@ func (r *runner) sysctl(name, value string) error {
 		return r.set("net.inet.tcp.syncookies_only", only)
 	}
 	names := linuxNames[short]
+	if v, ok := usual[short]; ok && v == value {
+		for _, n := range names {
+			own, form, _ := strings.Cut(n, "=")
+			if err := r.set(own, strings.ReplaceAll(form, "%", value)); err != nil && !errors.Is(err, lab.ErrNoSysctl) {
+				return err
+			}
+		}
+		return nil
+	}
 	if names == nil {
 		return fmt.Errorf("%s has no counterpart here", name)
 	}
