@@ -163,6 +163,11 @@ func (f *fake) Connect(h stack.Handle, a netip.AddrPort) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.get(h)
+	if s.err != 0 {
+		err := s.err
+		s.err = 0
+		return err
+	}
 	if s.peer != nil {
 		return syscall.EISCONN
 	}

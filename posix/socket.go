@@ -155,25 +155,19 @@ func (t *Table) Connect(fd int, sa Sockaddr) error {
 		if s.Events(st.handle())&(stack.EventOut|stack.EventErr|stack.EventHup) == 0 {
 			return syscall.EAGAIN
 		}
-		return pendingError(s, st.handle())
+		switch err := s.Connect(st.handle(), a); err { // tells how it went
+		case syscall.EISCONN:
+			return nil
+		case syscall.EALREADY, syscall.EINPROGRESS:
+			return syscall.EAGAIN
+		default:
+			return err
+		}
 	})
 	if err == syscall.EAGAIN { // SO_SNDTIMEO
 		return syscall.EINPROGRESS
 	}
 	return err
-}
-
-// pendingError takes SO_ERROR.
-func pendingError(s stack.Sockets, h stack.Handle) error {
-	v := words.Get().(*word)
-	defer words.Put(v)
-	if _, err := s.Option(h, unix.SOL_SOCKET, unix.SO_ERROR, v[:4]); err != nil {
-		return err
-	}
-	if e := syscall.Errno(v.int()); e != 0 {
-		return e
-	}
-	return nil
 }
 
 // Shutdown ends one direction of a connection, or both: SHUT_RD, SHUT_WR, SHUT_RDWR. ENOTCONN, EINVAL.
