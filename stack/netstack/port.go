@@ -3,6 +3,7 @@ package netstack
 import (
 	"fmt"
 	"net/netip"
+	"syscall"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -98,8 +99,8 @@ func (n *Netstack) configure(nic tcpip.NICID, cfg *PortConfig) error {
 }
 
 func (c *PortConfig) check(info stack.DeviceInfo) error {
-	if c.MTU < mtuMin || c.MTU > info.MTU {
-		return fmt.Errorf("MTU %d is not within %d and the device's %d", c.MTU, mtuMin, info.MTU)
+	if err := checkMTU(c.MTU, info.MTU); err != nil {
+		return err
 	}
 	if len(info.MAC) != 6 {
 		return fmt.Errorf("device %s has no MAC address of 6 bytes but %q", info.Name, info.MAC)
@@ -108,9 +109,6 @@ func (c *PortConfig) check(info stack.DeviceInfo) error {
 	for _, p := range c.Addrs {
 		if !p.IsValid() {
 			return fmt.Errorf("address %v is not valid", p)
-		}
-		if p.Addr().Is6() && c.MTU < header.IPv6MinimumMTU { // RFC 8200 §5
-			return fmt.Errorf("MTU %d is too small for IPv6 address %v, which needs %d", c.MTU, p, header.IPv6MinimumMTU)
 		}
 		broadcast = broadcast || p.Addr().Is4() && last(p) == c.Broadcast
 	}
@@ -143,4 +141,27 @@ func (c *PortConfig) onLink(a netip.Addr) bool {
 	return false
 }
 
-const mtuMin = 576 // bytes that every IPv4 host takes: RFC 791 §3.1
+// mtuMin is what IPv6 needs (RFC 8200 §5), and every port has IPv6.
+const mtuMin = header.IPv6MinimumMTU
+
+func checkMTU(mtu, device int) error {
+	if mtu < mtuMin || mtu > device {
+		return fmt.Errorf("MTU %d is not between IPv6's least, %d, and the device's, %d", mtu, mtuMin, device)
+	}
+	return nil
+}
+
+// SetMTU changes a port's MTU at run time, for what is sent from now on.
+func (n *Netstack) SetMTU(port, mtu int) error {
+	if err := n.has(port); err != nil || port == Loopback {
+		return fmt.Errorf("netstack: set MTU of port %d: %w", port, firstOf(err, syscall.EINVAL))
+	}
+	if err := checkMTU(mtu, n.st.Port(port).Info().MTU); err != nil {
+		return fmt.Errorf("netstack: set MTU of port %d: %w", port, err)
+	}
+	if err := n.g.SetNICMTU(nicOf(port), uint32(mtu)); err != nil {
+		return fmt.Errorf("netstack: set MTU of port %d: %w", port, errno(err))
+	}
+	n.changes.Add(1)
+	return nil
+}

@@ -17,12 +17,13 @@ const watched = waiter.EventIn | waiter.EventPri | waiter.EventOut | waiter.Even
 
 // watch passes gVisor's news of a socket's readiness on to a sink.
 type watch struct {
-	st    *stack.Stack
-	to    atomic.Uint64 // sink<<32 | tag
-	mu    sync.Mutex    // of on and ended
-	on    bool          // whether entry is registered
-	ended bool
-	entry waiter.Entry
+	st     *stack.Stack
+	stream bool
+	to     atomic.Uint64 // sink<<32 | tag
+	mu     sync.Mutex    // of on and ended
+	on     bool          // whether entry is registered
+	ended  bool
+	entry  waiter.Entry
 }
 
 // NotifyEvent implements waiter.EventListener. gVisor calls it with its locks held.
@@ -31,6 +32,9 @@ func (w *watch) NotifyEvent(ev waiter.EventMask) {
 	sink := stack.SinkID(to >> 32)
 	if sink == stack.SinkNone {
 		return
+	}
+	if w.stream && ev&waiter.EventIn != 0 {
+		ev |= waiter.EventRdHUp // gVisor tells of the peer's end of stream as of data
 	}
 	w.st.Notify(sink, uint32(to), stack.Events(ev))
 	w.st.Yield() // to the goroutine that the sink may have woken
@@ -48,7 +52,7 @@ func (n *Netstack) Watch(h stack.Handle, sink stack.SinkID, tag uint32) {
 	defer w.mu.Unlock()
 	w.to.Store(uint64(sink)<<32 | uint64(tag))
 	if sink != stack.SinkNone && !w.on && !w.ended {
-		w.st = n.st
+		w.st, w.stream = n.st, s.typ == unix.SOCK_STREAM
 		w.entry.Init(w, watched)
 		s.queue.EventRegister(&w.entry)
 		w.on = true
