@@ -62,7 +62,7 @@ func (t *TCP) timeWait(i uint32, p *pcb) {
 	p.state = stateTimeWait
 	t.rec.Release(&p.rec)
 	t.chunks.clear(&p.snd)
-	p.nxt = cursor{}
+	p.setNxt(cursor{})
 	t.dropGaps(p)
 	p.timeLoss, p.timeAck = 0, 0
 	p.flags &^= flagPersist | flagRetransmit | flagProbe | flagKeepProbe
@@ -140,7 +140,7 @@ func (t *TCP) unhook(i uint32, p *pcb) {
 		t.rec.Release(&p.rec)
 	}
 	t.chunks.clear(&p.snd)
-	p.nxt = cursor{}
+	p.setNxt(cursor{})
 	t.dropGaps(p)
 	if p.flags&flagOrphan != 0 {
 		t.orphans--

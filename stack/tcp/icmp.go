@@ -225,7 +225,7 @@ func (t *TCP) setPMTU(i uint32, p *pcb, mtu uint16) {
 	if p.mss == old || !p.state.in(statesSynced) {
 		return
 	}
-	p.rec.CC.SetMSS(p.mss)
+	t.rec.SetMSS(&p.rec, p.mss)
 	p.flags |= flagRetransmit
 	t.mark(i, p)
 }

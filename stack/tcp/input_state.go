@@ -396,7 +396,7 @@ func (t *TCP) acked(i uint32, p *pcb, n uint32) {
 		t.chunks.drop(&p.snd, data)
 		p.acked += uint64(data)
 		if p.rec.Una == p.rec.Nxt {
-			p.nxt = cursor{}
+			p.setNxt(cursor{})
 		}
 		if p.flags&flagSndLocked == 0 && t.sys.sendAuto != 0 {
 			t.tuneSend(p)

@@ -92,8 +92,9 @@ func (p *pcb) takeError() error {
 
 // afterRead grows the queue if that helps and tells the peer about room. It returns whether the loop has work.
 func (t *TCP) afterRead(i uint32, p *pcb, n uint32) bool {
-	p.tuneRead += n
-	if p.tuneRead >= p.rcvBuf/4 && p.flags&flagRcvLocked == 0 {
+	read := p.tuneRead()
+	*read += n
+	if *read >= p.rcvBuf/4 && p.flags&flagRcvLocked == 0 {
 		t.tuneReceive(p)
 	}
 	if p.state.in(statesReceive) && p.window() <= p.rcvBuf/2 && t.opened(p) {

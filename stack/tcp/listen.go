@@ -164,7 +164,6 @@ func (t *TCP) establish(i uint32, p *pcb, s *segment) {
 		MSS: p.mss, SACK: p.flags&flagSACK != 0, CC: t.opts.at(p.opts).cc,
 	})
 	p.rcvMSS = min(p.rcvMSS, p.mss)
-	p.tuneAt = uint32(t.now / 1e3)
 	t.counters.Established++
 	t.startKeepAlive(i, p)
 	if p.flags&flagTrace != 0 {

@@ -238,7 +238,7 @@ func (t *TCP) sendData(i uint32, p *pcb, n uint32, fin, last, push bool, now int
 	}
 	quick := p.flags&flagAckNow != 0 || p.timeAck != 0
 	idle := p.rec.Una == p.rec.Nxt
-	next, ok := t.transmit(p, p.rec.Nxt, flags, int(n), p.nxt)
+	next, ok := t.transmit(p, p.rec.Nxt, flags, int(n), p.nxt())
 	if !ok {
 		return false
 	}
@@ -247,7 +247,7 @@ func (t *TCP) sendData(i uint32, p *pcb, n uint32, fin, last, push bool, now int
 		t.noRecords(i, p)
 		return false
 	}
-	p.nxt = next
+	p.setNxt(next)
 	p.flags &^= flagForce
 	if n > 0 && n < uint32(p.mss) {
 		p.sndShort = p.rec.Nxt

@@ -119,6 +119,11 @@ type key struct {
 	scope    uint32 // of link-local addresses: port of the stack + 1
 }
 
+// equal compares without a call.
+func (k *key) equal(o *key) bool {
+	return (k.rlo^o.rlo)|(k.llo^o.llo)|(k.rhi^o.rhi)|(k.lhi^o.lhi)|uint64(k.ports^o.ports)|uint64(k.scope^o.scope) == 0
+}
+
 func makePorts(local, remote uint16) uint32 { return uint32(remote)<<16 | uint32(local) }
 
 func (k *key) localPort() uint16  { return uint16(k.ports) }
@@ -146,7 +151,8 @@ type pcb struct {
 	sndWndMax  uint32
 	snd        queue // from SND.UNA on: sent and unsent
 	sndBuf     uint32
-	nxt        cursor // of SND.NXT in snd
+	nxtChunk   uint32 // of SND.NXT in snd, with nxtOff
+	nxtOff     uint16
 	mss        uint16 // payload bytes per segment, after the options that every segment has
 	rcv        queue  // in order, not yet read
 	rcvBuf     uint32
@@ -191,8 +197,6 @@ type pcb struct {
 	sndUp    uint32
 	sndShort uint32 // end of the last segment that was not full
 	rcvUp    uint32 // the urgent byte
-	tuneAt   uint32 // receive buffer tuning: µs, when the measurement began
-	tuneRead uint32 // bytes read since
 	progress uint32 // ms, when data in flight last was acknowledged or began
 
 	acked    uint64 // statistics: bytes
@@ -239,6 +243,16 @@ func (p *pcb) readSeq() uint32 {
 	}
 	return seq
 }
+
+// nxt is the place of SND.NXT in the send queue.
+func (p *pcb) nxt() cursor { return cursor{p.nxtChunk, p.nxtOff} }
+
+func (p *pcb) setNxt(c cursor) { p.nxtChunk, p.nxtOff = c.chunk, c.off }
+
+// tuneAt is when the measurement of how fast the application reads began, in µs, and tuneRead how many bytes it has
+// read since. A connection that is read from is on no listener's list.
+func (p *pcb) tuneAt() *uint32   { return &p.qnext }
+func (p *pcb) tuneRead() *uint32 { return &p.qprev }
 
 // headers is the length of IP and TCP header without options.
 func (p *pcb) headers() uint16 {

@@ -211,7 +211,7 @@ func (t *TCP) setTCPOption(i uint32, p *pcb, name, v int) error {
 		}
 		if p.state.in(statesSynced) {
 			t.setMSS(p)
-			p.rec.CC.SetMSS(p.mss)
+			t.rec.SetMSS(&p.rec, p.mss)
 		}
 		return nil
 	case unix.TCP_WINDOW_CLAMP:

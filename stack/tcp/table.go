@@ -92,13 +92,13 @@ func (t *table) find(k *key, hash uint32) (uint32, *pcb) {
 	for b := t.home(hash); ; b = t.spill.at(b.next) {
 		for m := zeros(b.tags0 ^ tag); m != 0; m &= m - 1 {
 			i := b.pcb[bits.TrailingZeros64(m)>>3]
-			if p := t.pcbs.at(i); i != 0 && p.key == *k {
+			if p := t.pcbs.at(i); i != 0 && p.key.equal(k) {
 				return i, p
 			}
 		}
 		for m := zeros(uint64(b.tags1)^tag) & 0x80808080; m != 0; m &= m - 1 {
 			i := b.pcb[8+bits.TrailingZeros64(m)>>3]
-			if p := t.pcbs.at(i); i != 0 && p.key == *k {
+			if p := t.pcbs.at(i); i != 0 && p.key.equal(k) {
 				return i, p
 			}
 		}

@@ -45,6 +45,12 @@ func (t *TCP) setLossTimer(i uint32, p *pcb) {
 		return
 	}
 	p.timeLoss = at * 1e3
+	if p.rec.Retries != 0 {
+		if uto := t.opts.at(p.opts).userTimeout; uto != 0 { // RFC 5482: not later than the user permits
+			p.timeLoss = min(p.timeLoss, t.now+int64(int32(p.progress+uto-t.nowMS))*1e6)
+			p.timeLoss = max(p.timeLoss, 1)
+		}
+	}
 	t.arm(i, p, p.timeLoss)
 }
 
@@ -80,6 +86,12 @@ func (t *TCP) fire(i uint32, p *pcb) {
 
 // fireLoss is a tail loss probe, RACK's reordering timer, or a retransmission timeout.
 func (t *TCP) fireLoss(i uint32, p *pcb) {
+	if p.rec.Retries != 0 && t.opts.at(p.opts).userTimeout != 0 {
+		if errno := t.exhausted(p); errno != 0 {
+			t.giveUp(i, p, errno)
+			return
+		}
+	}
 	a := t.rec.OnTimer(&p.rec, t.now/1e3, t.permitted(p))
 	switch a.Fired {
 	case recovery.TimerProbe:
@@ -114,7 +126,7 @@ func (t *TCP) sendProbe(i uint32, p *pcb, seq, n uint32) {
 		t.sendAgain(i, p, seq, n, recovery.SendProbe)
 		return
 	}
-	next, ok := t.transmit(p, seq, ackFlags(n == p.unsent()), int(n), p.nxt)
+	next, ok := t.transmit(p, seq, ackFlags(n == p.unsent()), int(n), p.nxt())
 	if !ok {
 		return
 	}
@@ -126,7 +138,7 @@ func (t *TCP) sendProbe(i uint32, p *pcb, seq, n uint32) {
 		t.undo(p)
 		return
 	}
-	p.nxt = next
+	p.setNxt(next)
 	p.dataOut++
 }
 

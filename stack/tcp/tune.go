@@ -14,18 +14,19 @@ func (t *TCP) tuneSend(p *pcb) {
 func (t *TCP) tuneReceive(p *pcb) {
 	now := uint32(t.now / 1e3)
 	rtt := max(p.rec.SRTT(), 1000)
-	past := now - p.tuneAt
+	at, read := p.tuneAt(), p.tuneRead()
+	past := now - *at
 	if past < rtt {
-		if p.tuneRead < p.rcvBuf {
+		if *read < p.rcvBuf {
 			return
 		}
 		past = rtt // more than a whole queue in less than a round trip: no need to wait for its end
 	}
-	want := uint64(p.tuneRead) * 2
+	want := uint64(*read) * 2
 	if past > 2*rtt {
 		want = want * uint64(rtt) * 2 / uint64(past)
 	}
-	p.tuneAt, p.tuneRead = now, 0
+	*at, *read = now, 0
 	if t.sys.recvAuto == 0 || want <= uint64(p.rcvBuf) || t.pressed() {
 		return
 	}
