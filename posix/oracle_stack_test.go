@@ -5,6 +5,7 @@ import (
 
 	"github.com/fstack-go/fstack/stack"
 	"github.com/fstack-go/fstack/stack/netstack"
+	"github.com/fstack-go/fstack/stack/tcp"
 )
 
 // overNetstack is a table over gVisor's netstack, which has loopback only.
@@ -51,3 +52,38 @@ func TestOracleDescriptorsOverNetstack(t *testing.T) {
 func TestOracleStreamsOverNetstack(t *testing.T) { oracle(t, streamCases, overNetstack, gvisor) }
 
 func TestOracleDatagramsOverNetstack(t *testing.T) { oracle(t, datagramCases, overNetstack, gvisor) }
+
+// overTCP is a table over our own TCP and, for all else, netstack.
+func overTCP(t *testing.T) calls {
+	st := stack.New(realClock())
+	n, err := netstack.New(st, netstack.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.Destroy)
+	own, err := tcp.New(st, n, tcp.Config{Connections: 1024, Memory: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { own.Destroy() })
+	st.AddLayer(own)
+	st.AddLayer(n)
+	table := New(st, own, n)
+	turn(t, st)
+	return table
+}
+
+// ours is how our own TCP is unlike Linux.
+var ours = map[string][]string{
+	"options": {
+		"broadcast: 0 ENOPROTOOPT", "set broadcast: ENOPROTOOPT", "broadcast now: 0 ENOPROTOOPT",
+		"v6only of inet: 0 ENOPROTOOPT", "level 9999: 0 ENOPROTOOPT", "congestion: newreno ok",
+	},
+	"shutdown both": {"twice: ok"},
+}
+
+func TestOracleDescriptorsOverTCP(t *testing.T) { oracle(t, descriptorCases, overTCP, ours) }
+
+func TestOracleStreamsOverTCP(t *testing.T) { oracle(t, streamCases, overTCP, ours) }
+
+func TestOracleDatagramsOverTCP(t *testing.T) { oracle(t, datagramCases, overTCP, ours) }
