@@ -5,7 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-GO := $(or $(shell scripts/find-go),go)
+GO = $(or $(shell scripts/find-go),go)
+GODIR = $(patsubst %/,%,$(dir $(GO)))
 export GOTOOLCHAIN ?= auto
 export CGO_ENABLED := 1
 CONFIG ?= config.ini
@@ -13,7 +14,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # The packages that need DPDK: their tests run once more with it, one after another, as root where that can be had.
 WITH_DPDK = $$($(GO) list -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep -E 'fstack/(dpdk|ring)( |$$)' | cut -d' ' -f1 | grep -v /test)
-AS_ROOT := $(if $(SUDO),$(shell sudo -n true 2>/dev/null && echo "-exec 'sudo -E'"))
+AS_ROOT = $(if $(SUDO),$(shell sudo -n true 2>/dev/null && echo "-exec 'sudo -E env PATH=$(GODIR):$$PATH'"))
 
 .PHONY: help
 help: ## list the targets
@@ -30,8 +31,8 @@ libdpdk:
 
 .PHONY: build
 build: libdpdk ## build the programs of examples/ and tools/ into bin/
-	@mkdir -p bin
-	$(GO) build -o bin/ $$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./examples/... $$([ ! -d tools ] || echo ./tools/...))
+	@mkdir -p bin; echo 'Building into bin/ …'
+	@$(GO) build -o bin/ $$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./examples/... $$([ ! -d tools ] || echo ./tools/...))
 
 .PHONY: run
 run: deps build ## install, build, and serve a page from a stack over TAP (CONFIG=config.ini)
@@ -49,7 +50,7 @@ test: libdpdk ## run all checks and tests, and say what was skipped
 
 .PHONY: check
 check: ## gofmt, go vet, and import "C" only behind its fence
-	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo 'not gofmt-ed:'; echo "$$out"; exit 1; }
+	@out=$$($(GODIR)/gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo 'not gofmt-ed:'; echo "$$out"; exit 1; }
 	@scripts/fence
 	$(GO) vet ./...
 	$(GO) vet -tags nodpdk ./...
