@@ -50,7 +50,7 @@ func TestNobodyAnswersARP(t *testing.T) {
 		w.sim.Sleep(5 * time.Second)
 		_, err = w.a.Send(u, []byte("x"), 0)
 		w.a.ok(err)
-		if now := w.stat("IP.OutgoingPacketErrors"); now != lost+1 {
+		if now := w.stat("IP.OutgoingPacketErrors"); now <= lost {
 			t.Errorf("datagram to %v: %d outgoing packet errors, had %d before", to, now, lost)
 		}
 	}

@@ -131,6 +131,7 @@ func TestTCPInfo(t *testing.T) {
 	c, s := w.connect(netip.AddrPortFrom(b4, 80))
 	f := &flow{from: w.a, to: w.b, out: c, in: s, data: random(1, 100000)}
 	w.until(time.Minute, "transfer", func() bool { f.step(t, make([]byte, 65536)); return f.eof })
+	w.sim.Sleep(time.Second)
 	info := w.a.tcpInfoOf(c)
 	if info.State != unix.BPF_TCP_FIN_WAIT2 || info.Rtt < 19000 || info.Rtt > 100000 || info.Rto < info.Rtt ||
 		info.Snd_cwnd < 10 || info.Segs_out < 3 || info.Segs_in < 2 || info.Snd_mss != 1460 {
