@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -306,19 +308,26 @@ func cpuTime(tb testing.TB) int64 {
 	return ts.Nano()
 }
 
-// BenchmarkIdle holds a million idle connections and reports what each costs.
+// BenchmarkIdle holds a million idle connections and reports what memory each takes, the tables included, and what it
+// costs to make one.
 func BenchmarkIdle(b *testing.B) {
 	const conns = 1_000_000
 	if testing.Short() {
 		b.Skip("needs 600 MB")
 	}
 	for range b.N {
-		before := rss(b)
-		s := newGenServer(b, allOffloads, 100, 650, conns, Config{Connections: 1 << 21, Memory: 64 << 20})
-		runtime.GC()
-		after := rss(b)
-		b.ReportMetric(float64(after-before-conns*int(24))/conns, "bytes/conn")
-		b.ReportMetric(float64(pcbSize), "bytes/pcb")
+		b.StopTimer()
+		s := newGenServer(b, allOffloads, 100, 650, 0, Config{Connections: 1 << 21, Memory: 64 << 20})
+		s.gen.clients = make([]genClient, conns)
+		for i := range s.gen.clients {
+			s.gen.clients[i].got = 0
+		}
+		before := resident(b)
+		b.StartTimer()
+		s.connect(b, conns)
+		b.StopTimer()
+		b.ReportMetric(float64(resident(b)-before)/conns, "bytes/conn")
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/conns, "ns/conn")
 		u := s.Usage()
 		if u.Chunks != 0 || u.Records != 0 || u.Flights != 0 {
 			b.Errorf("idle connections hold %+v", u)
@@ -327,9 +336,36 @@ func BenchmarkIdle(b *testing.B) {
 	}
 }
 
-func rss(tb testing.TB) int {
+// BenchmarkRequestAmongIdle has 1,000 connections work among a million idle ones.
+func BenchmarkRequestAmongIdle(b *testing.B) {
+	const conns, active = 1_000_000, 1000
+	if testing.Short() {
+		b.Skip("needs 600 MB")
+	}
+	s := newGenServer(b, allOffloads, 100, 650, conns, Config{Connections: 1 << 21, Memory: 64 << 20})
+	for i := range active {
+		s.gen.ready = append(s.gen.ready, uint32(i*(conns/active)))
+	}
+	for range 2000 {
+		s.turn()
+	}
+	s.gen.done = 0
+	b.ResetTimer()
+	begin := cpuTime(b)
+	for s.gen.done < b.N {
+		s.turn()
+	}
+	b.ReportMetric(float64(cpuTime(b)-begin)/float64(b.N), "cpu-ns/op")
+}
+
+// resident is the memory that the process has in use.
+func resident(tb testing.TB) int {
 	runtime.GC()
-	var ru unix.Rusage
-	must(tb, unix.Getrusage(unix.RUSAGE_SELF, &ru))
-	return int(ru.Maxrss) * 1024
+	debug.FreeOSMemory()
+	b, err := os.ReadFile("/proc/self/statm")
+	must(tb, err)
+	var size, rss int
+	_, err = fmt.Sscan(string(b), &size, &rss)
+	must(tb, err)
+	return rss * os.Getpagesize()
 }
