@@ -98,8 +98,8 @@ const (
 	EventRecovered
 	// EventUndo: the loss was none; State was put back to what it was before EventLoss or EventTimeout.
 	EventUndo
-	// EventIdle: data is sent again with nothing in flight, after Sample.Idle without a segment. If that is more
-	// than an RTO, Cwnd was restarted before (RFC 5681 §4.1).
+	// EventIdle: data is sent again with nothing in flight, after Sample.Idle without a segment, more than an RTO. As a
+	// rule Cwnd was restarted before (RFC 5681 §4.1).
 	EventIdle
 )
 

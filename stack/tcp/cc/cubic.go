@@ -37,7 +37,7 @@ func (cubic) Ack(s *State, k *Sample) {
 	if k.Recovery {
 		return
 	}
-	acked := k.Delivered
+	acked := k.Acked
 	if s.SlowStart() {
 		if s.flags&unused != 0 {
 			return

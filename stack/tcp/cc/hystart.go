@@ -32,11 +32,11 @@ func (s *State) hystart(k *Sample) {
 			w[hyProgress]++
 		}
 	}
-	delivered := k.Delivered
+	acked := k.Acked
 	if s.flags&inCSS != 0 { // §4.2: growth is a quarter
-		delivered = min(delivered, s.segments(hyStartLimit)) / cssDivisor
+		acked = min(acked, s.segments(hyStartLimit)) / cssDivisor
 	}
-	s.slowStart(delivered, hyStartLimit)
+	s.slowStart(acked, hyStartLimit)
 	if w[hyProgress]&0xffff >= hySamples {
 		s.hystartCheck(w)
 	}

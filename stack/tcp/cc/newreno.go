@@ -6,7 +6,7 @@ type newReno struct{}
 // NewReno is its ID.
 var NewReno = Register(newReno{})
 
-const renoCredit = 0 // bytes delivered towards the next segment of growth
+const renoCredit = 0 // bytes acknowledged towards the next segment of growth
 
 func (newReno) Name() string   { return "newreno" }
 func (newReno) Traits() Traits { return 0 }
@@ -16,7 +16,7 @@ func (newReno) Ack(s *State, k *Sample) {
 	if !s.grows(k) {
 		return
 	}
-	acked := k.Delivered
+	acked := k.Acked
 	if s.SlowStart() {
 		if s.flags&hystartOn != 0 {
 			s.hystart(k)
@@ -26,7 +26,7 @@ func (newReno) Ack(s *State, k *Sample) {
 			return
 		}
 	}
-	// Congestion avoidance: one segment for each window delivered (RFC 5681 §3.1).
+	// Congestion avoidance: one segment for each window acknowledged (RFC 5681 §3.1).
 	credit := s.words[renoCredit] + acked
 	if credit >= s.Cwnd {
 		credit = min(credit-s.Cwnd, s.Cwnd)

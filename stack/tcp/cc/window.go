@@ -87,10 +87,10 @@ func (s *State) initialWindow() uint32 {
 // segments is n segments in bytes.
 func (s *State) segments(n uint32) uint32 { return n * uint32(s.MSS) }
 
-// slowStart grows the window by what was delivered, at most limit segments (RFC 5681 §3.1, RFC 3465 §2.2), up to
-// the threshold. It returns the delivered bytes that are left for congestion avoidance.
-func (s *State) slowStart(delivered, limit uint32) (left uint32) {
-	inc := min(delivered, s.segments(limit))
+// slowStart grows the window by what was acknowledged, at most limit segments (RFC 5681 §3.1, RFC 3465 §2.2), up to
+// the threshold. It returns the bytes that are left for congestion avoidance.
+func (s *State) slowStart(acked, limit uint32) (left uint32) {
+	inc := min(acked, s.segments(limit))
 	if room := s.Ssthresh - s.Cwnd; inc > room {
 		left, inc = inc-room, room
 	}
