@@ -13,20 +13,32 @@ import (
 	"github.com/fstack-go/fstack/posix"
 	"github.com/fstack-go/fstack/stack"
 	"github.com/fstack-go/fstack/stack/netstack"
+	"github.com/fstack-go/fstack/stack/tcp"
 )
 
-// serveOn runs the server over a stack that has loopback alone, and returns a table for its clients.
-func serveOn(t *testing.T, port int) *posix.Table {
+// serveOn runs the server over a stack that has loopback alone, with our own TCP or gVisor's, and returns a table for
+// its clients.
+func serveOn(t *testing.T, own bool, port int) *posix.Table {
 	t.Helper()
 	base := time.Now()
 	st := stack.New(func() int64 { return int64(time.Since(base)) })
-	n, err := netstack.New(st, netstack.Config{TCP: true})
+	n, err := netstack.New(st, netstack.Config{TCP: !own})
 	if err != nil {
 		t.Fatal(err)
 	}
+	var socks stack.Sockets = n
+	if own {
+		o, err := tcp.New(st, n, tcp.Config{Connections: 1024, Memory: 64 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { o.Destroy() })
+		st.AddLayer(o)
+		socks = o
+	}
 	st.AddLayer(n)
-	posix.Use(posix.New(st, n))
-	clients := posix.New(st, n)
+	posix.Use(posix.New(st, socks))
+	clients := posix.New(st, socks)
 
 	failed := make(chan error, 1)
 	up := make(chan struct{})
@@ -136,8 +148,12 @@ func (c *client) wantEnd() {
 
 const get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
-func TestServer(t *testing.T) {
-	p := serveOn(t, 80)
+func TestServerOverNetstack(t *testing.T) { testServer(t, false) }
+
+func TestServerOverTCP(t *testing.T) { testServer(t, true) }
+
+func testServer(t *testing.T, own bool) {
+	p := serveOn(t, own, 80)
 	for name, test := range map[string]func(c *client){
 		"keep-alive": func(c *client) {
 			for range 3 {
