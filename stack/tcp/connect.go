@@ -107,6 +107,9 @@ func (t *TCP) connect(i uint32, p *pcb, a netip.AddrPort) error {
 	p.rcvMSS = uint16(t.sys.mssV4)
 	t.rec.Init(&p.rec, p.iss)
 	t.offer(p)
+	if t.sys.ecn == ecnBoth {
+		p.flags |= flagECN
+	}
 	t.mark(i, p)
 	return syscall.EINPROGRESS
 }

@@ -10,21 +10,23 @@ type Counters struct {
 	Established     uint64 `help:"connections established from either side"`
 	Accepted        uint64 `help:"connections accepted"`
 
-	RxUnwrapped       uint64 `help:"segments received that netstack had to unwrap: IP options, fragments, extension headers"`
-	RxOutOfOrder      uint64 `help:"segments received beyond a gap"`
-	RxOld             uint64 `help:"segments received with only known bytes"`
-	RxOldBytes        uint64 `help:"bytes of segments with only known bytes"`
-	RxPartlyOld       uint64 `help:"segments received with some known bytes"`
-	RxBeyondWindow    uint64 `help:"segments cut because they reached beyond the window"`
-	RxWindowProbes    uint64 `help:"segments received while our window was closed"`
-	RxDuplicateSYN    uint64 `help:"SYNs received again"`
-	RxDuplicateAcks   uint64 `help:"duplicate acknowledgments received"`
-	RxOldAcks         uint64 `help:"acknowledgments received that a later one had overtaken"`
-	RxDSACKs          uint64 `help:"acknowledgments received that report a duplicate"`
-	RxResets          uint64 `help:"RSTs received and believed"`
-	RxUrgent          uint64 `help:"urgent pointers received"`
-	RxICMPErrors      uint64 `help:"ICMP errors received about our segments"`
-	SimultaneousOpens uint64 `help:"connections where both sides sent a SYN"`
+	RxUnwrapped        uint64 `help:"segments received that netstack had to unwrap: IP options, fragments, extension headers"`
+	RxOutOfOrder       uint64 `help:"segments received beyond a gap"`
+	RxOld              uint64 `help:"segments received with only known bytes"`
+	RxOldBytes         uint64 `help:"bytes of segments with only known bytes"`
+	RxPartlyOld        uint64 `help:"segments received with some known bytes"`
+	RxBeyondWindow     uint64 `help:"segments cut because they reached beyond the window"`
+	RxWindowProbes     uint64 `help:"segments received while our window was closed"`
+	RxDuplicateSYN     uint64 `help:"SYNs received again"`
+	RxDuplicateAcks    uint64 `help:"duplicate acknowledgments received"`
+	RxOldAcks          uint64 `help:"acknowledgments received that a later one had overtaken"`
+	RxDSACKs           uint64 `help:"acknowledgments received that report a duplicate"`
+	RxCongestion       uint64 `help:"data segments received that had met congestion (ECN)"`
+	RxCongestionEchoes uint64 `help:"times the peer reported congestion (ECN)"`
+	RxResets           uint64 `help:"RSTs received and believed"`
+	RxUrgent           uint64 `help:"urgent pointers received"`
+	RxICMPErrors       uint64 `help:"ICMP errors received about our segments"`
+	SimultaneousOpens  uint64 `help:"connections where both sides sent a SYN"`
 
 	SimultaneousCloses uint64 `help:"connections where both sides sent a FIN before they had the other's"`
 

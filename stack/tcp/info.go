@@ -25,6 +25,9 @@ func (t *TCP) info(p *pcb, b *[tcpInfoMost]byte) {
 	if p.flags&flagScale != 0 {
 		b[5] |= 4 // TCPI_OPT_WSCALE
 	}
+	if p.flags&flagECN != 0 {
+		b[5] |= 8 // TCPI_OPT_ECN
+	}
 	b[6] = p.sndScale&15 | p.rcvScale<<4
 	if state == stateListen { // Linux shows the accept queue here
 		q := t.listens.at(p.ext)

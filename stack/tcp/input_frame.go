@@ -26,6 +26,7 @@ type segment struct {
 	flags   uint8   //
 	port    uint8   // of the stack
 	ipv6    bool    //
+	ce      bool    // the IP header says that it met congestion
 	urg     uint16  //
 	src     [6]byte // link address of who sent it; zero if netstack unwrapped it
 	opts    options //
@@ -90,7 +91,7 @@ func (t *TCP) deliverFrame(port uint8, frame []stack.Frame) bool {
 		tcp = b[wire.EthernetLen+wire.IPv4Len : wire.EthernetLen+n]
 		s.rhi, s.rlo = 0, mappedPrefix|uint64(binary.BigEndian.Uint32(ip.Src()[:]))
 		s.lhi, s.llo = 0, mappedPrefix|uint64(binary.BigEndian.Uint32(ip.Dst()[:]))
-		s.scope, s.ipv6 = 0, false
+		s.scope, s.ipv6, s.ce = 0, false, ip.TOS()&ecnMask == ecnCE
 		if verdict&stack.RxL4CsumGood == 0 {
 			pseudo = wire.PseudoIPv4(ip.Src(), ip.Dst(), wire.ProtoTCP, len(tcp))
 		}
@@ -115,7 +116,7 @@ func (t *TCP) deliverFrame(port uint8, frame []stack.Frame) bool {
 		if isMapped(s.rhi, s.rlo) || isMapped(s.lhi, s.llo) {
 			return false // they stand for IPv4 packets in here and never belong on a wire (RFC 4291 §2.5.5.2)
 		}
-		s.scope, s.ipv6 = 0, true
+		s.scope, s.ipv6, s.ce = 0, true, ip.Class()&ecnMask == ecnCE
 		if port == portLoop {
 			s.scope = uint32(eth.Src()[5])
 		} else if isLinkLocal(s.rhi) {
@@ -200,7 +201,7 @@ func (t *TCP) deliverSegment(port int, src, dst netip.Addr, tcp []byte) {
 		return
 	}
 	var pseudo wire.Sum
-	s.scope, s.ipv6 = 0, dst.Is6()
+	s.scope, s.ipv6, s.ce = 0, dst.Is6(), false
 	if src.Is4() != dst.Is4() || src.Is4In6() || dst.Is4In6() {
 		t.counters.DropNotForUs++
 		return

@@ -80,6 +80,7 @@ func (t *TCP) negotiate(p *pcb, s *segment, active bool) {
 		offer &^= flagSACK
 	}
 	p.flags = p.flags&^(flagStamp|flagScale|flagSACK) | offer
+	t.negotiateECN(p, s, active)
 	if offer&flagStamp != 0 {
 		p.tsRecent, p.tsRecentAt = s.opts.tsVal, t.nowMS
 	}

@@ -353,6 +353,9 @@ func (t *TCP) inputAck(i uint32, p *pcb, s *segment) bool {
 		a.Flags |= recovery.AckPure
 	}
 	t.echo(p, s, &a)
+	if s.flags&wire.ECE != 0 && p.flags&flagECN != 0 {
+		a.Flags |= recovery.AckECE
+	}
 	if p.flags&flagSACK != 0 && s.opts.blocks > 0 {
 		a.Blocks, a.SACK = s.opts.blocks, s.opts.sack
 	}
@@ -431,6 +434,10 @@ func (t *TCP) noteRecovery(i uint32, p *pcb, r *recovery.Result) {
 	}
 	if r.Flags&recovery.ResultDSACK != 0 {
 		c.RxDSACKs++
+	}
+	if r.Flags&recovery.ResultCWR != 0 {
+		c.RxCongestionEchoes++
+		p.flags |= flagCWR
 	}
 	if r.Flags&recovery.ResultRetransmit != 0 {
 		p.flags |= flagRetransmit

@@ -106,10 +106,13 @@ func (t *TCP) outputSYN(i uint32, p *pcb) bool {
 		}
 	}
 	if p.flags&flagSyn != 0 {
+		again := p.rec.Nxt != p.iss
+		if again && p.state == stateSynSent {
+			p.flags &^= flagECN // RFC 3168 §6.1.1.1: something on the way may not like it
+		}
 		if !t.transmitSYN(p) {
 			return false
 		}
-		again := p.rec.Nxt != p.iss
 		if !t.rec.OnSend(&p.rec, p.iss, 1, t.now/1e3, recovery.SendSYN) {
 			t.undo(p)
 			t.noRecords(i, p)
@@ -238,7 +241,11 @@ func (t *TCP) sendData(i uint32, p *pcb, n uint32, fin, last, push bool, now int
 	}
 	quick := p.flags&flagAckNow != 0 || p.timeAck != 0
 	idle := p.rec.Una == p.rec.Nxt
+	if p.flags&flagECN != 0 && n > 0 {
+		flags |= t.markECN(p)
+	}
 	next, ok := t.transmit(p, p.rec.Nxt, flags, int(n), p.nxt())
+	t.ect = 0
 	if !ok {
 		return false
 	}
@@ -249,6 +256,9 @@ func (t *TCP) sendData(i uint32, p *pcb, n uint32, fin, last, push bool, now int
 	}
 	p.setNxt(next)
 	p.flags &^= flagForce
+	if flags&wire.CWR != 0 {
+		p.flags &^= flagCWR
+	}
 	if n > 0 && n < uint32(p.mss) {
 		p.sndShort = p.rec.Nxt
 	}

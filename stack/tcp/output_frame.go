@@ -49,6 +49,9 @@ func (t *TCP) transmit(p *pcb, seq uint32, flags uint8, n int, at cursor) (curso
 	}
 	f.Len = uint16(head + n - more)
 
+	if p.flags&flagEchoCE != 0 {
+		flags |= wire.ECE
+	}
 	wnd := t.announce(p)
 	urg := uint16(0)
 	if p.flags&flagUrgent != 0 {
@@ -91,7 +94,7 @@ func (t *TCP) address(f *stack.Frame, b []byte, pt *port, p *pcb, size int) wire
 		if hops == 0 {
 			hops = uint8(t.sys.ttl)
 		}
-		return putIPv6(wire.IPv6At(b[wire.EthernetLen:]), &p.key, o.class, p.hash, size, hops)
+		return putIPv6(wire.IPv6At(b[wire.EthernetLen:]), &p.key, o.class|t.ect, p.hash, size, hops)
 	}
 	eth.Set(&p.mac, &pt.mac, wire.TypeIPv4)
 	ttl := o.ttl
@@ -105,7 +108,7 @@ func (t *TCP) address(f *stack.Frame, b []byte, pt *port, p *pcb, size int) wire
 		t.ipID++
 		fragment, id = 0, t.ipID
 	}
-	sum := putIPv4(ip, &p.key, o.tos, size, id, fragment, ttl)
+	sum := putIPv4(ip, &p.key, o.tos|t.ect, size, id, fragment, ttl)
 	if pt.offloads&stack.TxIPCsum != 0 {
 		f.Flags |= stack.TxIPCsum
 		f.L3 = wire.IPv4Len
@@ -231,6 +234,11 @@ func (t *TCP) transmitSYN(p *pcb) bool {
 	if p.state == stateSynRcvd {
 		flags, ack, ecr = wire.SYN|wire.ACK, p.rcvNxt, p.tsRecent
 		p.rcvAcked = p.rcvNxt
+		if p.flags&(flagECN|flagActive) == flagECN {
+			flags |= wire.ECE
+		}
+	} else if p.flags&flagECN != 0 {
+		flags |= wire.ECE | wire.CWR
 	}
 	l4 := wire.TCPLen + putSYNOptions(b[wire.EthernetLen+l3+wire.TCPLen:], has, t.announcedMSS(p), p.rcvScale, t.nowMS+p.tsOffset, ecr)
 	// RFC 7323 §2.2: the window of a SYN is not scaled.

@@ -88,6 +88,7 @@ const (
 	flagSACK     // negotiated, as the next two
 	flagStamp
 	flagScale
+	flagECN     // negotiated; until the SYN is answered, offered
 	flagInTable // can be found by its 4-tuple
 	flagHalf    // counts as half open with its listener
 	flagQueued  // waits in the listener's accept queue
@@ -98,6 +99,8 @@ const (
 	// What is to be done.
 	flagDirty      // on the dirty list
 	flagAckNow     // an ACK is to leave with this flush
+	flagEchoCE     // the peer's data met congestion: ECE until its CWR
+	flagCWR        // the window was reduced: the next new data says so
 	flagSyn        // the SYN, or SYN-ACK, is to leave
 	flagRetransmit // recovery may have something to send again
 	flagProbe      // a window probe is to leave

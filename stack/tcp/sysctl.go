@@ -16,7 +16,7 @@ type sysctls struct {
 	sendMax, recvMax       int // limits of their growth
 	sendAuto, recvAuto     int
 	delayedAck, delackTime int
-	rfc1323, sack          int
+	rfc1323, sack, ecn     int
 	tolerateNoStamp        int
 	msl, finwait2          int
 	keepIdle, keepIntvl    int
@@ -66,6 +66,7 @@ var sysctlTable = []sysctl{
 	{"net.inet.tcp.delacktime", "longest delay of an acknowledgment, ms", 1, 500, func(s *sysctls) *int { return &s.delackTime }},
 	{"net.inet.tcp.rfc1323", "window scaling and timestamps (RFC 7323): 0 neither, 1 both, 2 only scaling, 3 only timestamps", 0, 3, func(s *sysctls) *int { return &s.rfc1323 }},
 	toggle("net.inet.tcp.sack.enable", "use selective acknowledgments (RFC 2018)", func(s *sysctls) *int { return &s.sack }),
+	{"net.inet.tcp.ecn.enable", "use ECN (RFC 3168): 0 never, 1 always, 2 if the peer asks for it", 0, 2, func(s *sysctls) *int { return &s.ecn }},
 	toggle("net.inet.tcp.tolerate_missing_ts", "take segments without timestamp although it was negotiated", func(s *sysctls) *int { return &s.tolerateNoStamp }),
 	{"net.inet.tcp.msl", "maximum segment lifetime, ms; TIME-WAIT lasts two", 1, 600_000, func(s *sysctls) *int { return &s.msl }},
 	{"net.inet.tcp.finwait2_timeout", "longest FIN-WAIT-2 of a closed socket, ms", 1, 3_600_000, func(s *sysctls) *int { return &s.finwait2 }},
@@ -103,7 +104,7 @@ func (s *sysctls) scaling() bool { return s.rfc1323 == 1 || s.rfc1323 == 2 }
 func defaultSysctls() sysctls {
 	return sysctls{
 		sendSpace: 64 << 10, recvSpace: 64 << 10, sendMax: 4 << 20, recvMax: 6 << 20, sendAuto: 1, recvAuto: 1,
-		delayedAck: 1, delackTime: 40, rfc1323: 1, sack: 1, msl: 30_000, finwait2: 60_000,
+		delayedAck: 1, delackTime: 40, rfc1323: 1, sack: 1, ecn: ecnAnswer, msl: 30_000, finwait2: 60_000,
 		keepIdle: 7_200_000, keepIntvl: 75_000, keepCnt: 9, keepInit: 75_000,
 		syncookies: 1, synackRetries: 5, halfOpen: 65536, retries: 15, mssV4: 536, mssV6: 1220, mssMin: 216,
 		pmtud: 1, dropSynFin: 1, timeWaitMost: 262_144, timeWaitRecycle: 1, orphanMost: 65536, backlogMost: 4096,

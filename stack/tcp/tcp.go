@@ -60,7 +60,8 @@ type TCP struct {
 	loop   loopback
 	frames int // sent since the last Exhale
 
-	slots   int // that the last transmit took
+	ect     uint8 // ECN bits of the IP header that is written now
+	slots   int   // that the last transmit took
 	waitGen uint32
 
 	halfOpen  uint32 // connections in SYN-RECEIVED
