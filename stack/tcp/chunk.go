@@ -128,8 +128,20 @@ func (m *chunks) pop(q *queue) {
 	m.release(i)
 }
 
-// join moves all of from to the end of q.
+// join moves all of from to the end of q. What fits into q's last chunk is copied there, so that short pieces cannot
+// pin a chunk each: two neighbours always hold more than one chunk's worth.
 func (m *chunks) join(q, from *queue) {
+	for from.head != 0 && q.tail != 0 {
+		c, last := m.at(from.head), m.at(q.tail)
+		if c.len() > last.room() {
+			break
+		}
+		n := copy(last.data[last.end:], c.bytes())
+		last.end += uint16(n)
+		q.len += uint32(n)
+		from.len -= uint32(n)
+		m.pop(from)
+	}
 	if from.head == 0 {
 		return
 	}
