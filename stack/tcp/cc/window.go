@@ -27,10 +27,11 @@ func (s *State) SetAlgorithm(id ID) {
 // Algorithm is the ID of the connection's algorithm.
 func (s *State) Algorithm() ID { return s.id }
 
-// SetMSS changes the segment size; a window of fewer bytes than one segment grows to one.
+// SetMSS changes the segment size. The window is at least one segment, the threshold two.
 func (s *State) SetMSS(mss uint16) {
 	s.MSS = max(mss, 1)
-	s.Cwnd = max(s.Cwnd, uint32(s.MSS))
+	s.Cwnd = max(s.Cwnd, s.segments(1))
+	s.Ssthresh = max(s.Ssthresh, s.segments(2))
 }
 
 // SlowStart tells whether the window grows exponentially.

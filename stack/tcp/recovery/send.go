@@ -6,6 +6,9 @@ import "github.com/fstack-go/fstack/stack/tcp/cc"
 // for a record, the segment must not be sent; try again in a later turn (only for new data).
 func (e *Engine) OnSend(s *State, seq, n uint32, now int64, flags SendFlags) bool {
 	t := uint32(now)
+	if n == 0 {
+		return true // an empty segment takes no sequence space
+	}
 	if seq != s.Nxt {
 		e.resend(s, seq, n, now)
 		if flags&SendProbe != 0 && s.flight != 0 {
