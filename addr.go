@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -236,6 +235,3 @@ func domains(network string, local, remote netip.Addr, listen bool) (try []int, 
 	}
 	return []int{unix.AF_INET6}, false
 }
-
-// noFamily tells whether a table refused a socket because it lacks the address family.
-func noFamily(err error) bool { return err == syscall.EAFNOSUPPORT }

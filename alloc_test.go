@@ -1,11 +1,17 @@
 package fstack
 
 import (
+	"fmt"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fstack-go/fstack/stack"
+	"github.com/fstack-go/fstack/stack/simnet"
 )
 
 // TestAllocations holds the budget of a request on an established connection.
@@ -92,25 +98,61 @@ func TestAllocations(t *testing.T) {
 	})
 }
 
+// BenchmarkEcho is a question and its answer, both ends of it, over each table; with 64, as many connections ask at once.
 func BenchmarkEcho(b *testing.B) {
-	w := fakeWorld(b)
-	c, s := w.pipe(b)
-	go func() {
-		p := make([]byte, 1000)
-		for {
-			n, err := s.Read(p)
-			if err != nil {
-				return
-			}
-			s.Write(p[:n])
+	for _, t := range []struct {
+		name  string
+		world func(b *testing.B) world
+	}{
+		{"fake", func(b *testing.B) world { return fakeWorld(b) }},
+		{"netstack", func(b *testing.B) world { return simWorld(b, false, simnet.Config{}, stack.IdlePoll) }},
+		{"tcp", func(b *testing.B) world { return simWorld(b, true, simnet.Config{}, stack.IdlePoll) }},
+	} {
+		for _, conns := range []int{1, 64} {
+			b.Run(fmt.Sprintf("%s/%d", t.name, conns), func(b *testing.B) { benchmarkEcho(b, t.world(b), conns) })
 		}
-	}()
-	p := make([]byte, 100)
-	b.ReportAllocs()
-	for b.Loop() {
-		c.Write(p)
-		c.Read(p)
 	}
+}
+
+func benchmarkEcho(b *testing.B, w world, conns int) {
+	var asks []*TCPConn
+	var servers, clients sync.WaitGroup
+	for range conns {
+		c, s := w.pipe(b)
+		asks = append(asks, c)
+		servers.Go(func() {
+			p := make([]byte, 1000)
+			for {
+				n, err := s.Read(p)
+				if err != nil {
+					return
+				}
+				s.Write(p[:n])
+			}
+		})
+	}
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	b.ReportAllocs()
+	b.ResetTimer()
+	for _, c := range asks {
+		clients.Go(func() {
+			p := make([]byte, 1000)
+			for left.Add(-1) >= 0 {
+				c.Write(p[:100])
+				if _, err := c.Read(p); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	clients.Wait()
+	b.StopTimer()
+	for _, c := range asks {
+		c.Close()
+	}
+	servers.Wait()
 }
 
 // BenchmarkReadWrite is a Write and a Read that do not wait.

@@ -149,7 +149,7 @@ func (c *conn) set(level, name, value int) error {
 
 // askLocal asks the table for the socket's own address; without an answer it stays what it is.
 func (c *conn) askLocal() {
-	if a, err := c.table.LocalAddr(c.handle); err == nil {
+	if a, err := c.name(); err == nil {
 		c.local = toAddr(c.network, a)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -24,10 +23,10 @@ func (d *dial) connectTCP(ctx context.Context, remote netip.AddrPort) (net.Conn,
 			return nil, err
 		}
 		c.setStreamDefaults(keepAliveOf(d.KeepAlive, d.KeepAliveConfig))
-		local, err := c.table.LocalAddr(c.handle)
+		local, err := c.name()
 		if err != nil {
 			c.close()
-			return nil, os.NewSyscallError("getsockname", err)
+			return nil, err
 		}
 		self := local.Port() == remote.Port() && local.Addr().Unmap() == remote.Addr()
 		if self && try < selfConnects && d.local.Port() == 0 {
@@ -68,7 +67,7 @@ func (c *conn) dialPacket(ctx context.Context, d *dial, typ int, remote netip.Ad
 // dial makes the socket and connects it.
 func (c *conn) dial(ctx context.Context, d *dial, table stack.Sockets, typ int, remote netip.AddrPort) error {
 	try, only6 := domains(d.network, d.local.Addr(), remote.Addr(), false)
-	if err := c.open(d.stack, table, try, typ, d.proto); err != nil {
+	if err := c.open(&c.socket, d.stack, table, try, typ, d.proto); err != nil {
 		return err
 	}
 	err := c.prepare(ctx, d.network, only6, d.local, remote, d.control())

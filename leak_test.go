@@ -66,9 +66,9 @@ func TestConnectsLeaveNothing(t *testing.T) {
 	})
 }
 
-// settle asks for up to a second for a value that does not exceed a limit.
+// settle asks for up to four seconds for a value that does not exceed a limit.
 func settle(limit int, value func() int) (n int) {
-	for range 50 {
+	for range 200 {
 		if n = value(); n <= limit {
 			break
 		}

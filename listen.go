@@ -137,7 +137,7 @@ func (lc *ListenConfig) control() controlFunc {
 func (b *binding) listenTCP(ctx context.Context, lc *ListenConfig) (*TCPListener, error) {
 	l := &TCPListener{network: b.network}
 	try, only6 := domains(b.network, b.local.Addr(), netip.Addr{}, true)
-	if err := l.open(b.stack, b.stack.tcp, try, unix.SOCK_STREAM, 0); err != nil {
+	if err := l.open(l, b.stack, b.stack.tcp, try, unix.SOCK_STREAM, 0); err != nil {
 		return nil, err
 	}
 	err := l.prepare(ctx, b.network, only6, b.local, b.local, lc.control())
@@ -173,7 +173,7 @@ func (b *binding) listenIP(ctx context.Context, control controlFunc) (*IPConn, e
 
 func (c *conn) listenPacket(ctx context.Context, b *binding, typ int, control controlFunc) error {
 	try, only6 := domains(b.network, b.local.Addr(), netip.Addr{}, true)
-	if err := c.open(b.stack, b.stack.other, try, typ, b.proto); err != nil {
+	if err := c.open(&c.socket, b.stack, b.stack.other, try, typ, b.proto); err != nil {
 		return err
 	}
 	err := c.prepare(ctx, b.network, only6, b.local, b.local, control)

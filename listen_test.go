@@ -107,8 +107,8 @@ func TestListenAgainWhileAccepting(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if len(w.b.listeners) != 0 {
-			t.Errorf("%d closed listeners are remembered", len(w.b.listeners))
+		if n := w.b.waiters.Watched(); n != 0 {
+			t.Errorf("%d closed sockets are remembered", n)
 		}
 	})
 }

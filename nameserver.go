@@ -70,13 +70,15 @@ func (s *Stack) reachable(a netip.AddrPort) bool {
 	if a.Addr().Is6() {
 		domain = unix.AF_INET6
 	}
-	h, err := s.other.Open(domain, unix.SOCK_DGRAM, 0)
-	if err != nil {
-		return false
-	}
-	defer s.other.Close(h)
 	if a.Port() == 0 {
 		a = netip.AddrPortFrom(a.Addr(), 9)
 	}
-	return s.other.Connect(h, a) == nil
+	return nil == s.use(func() error {
+		h, err := s.other.Open(domain, unix.SOCK_DGRAM, 0)
+		if err != nil {
+			return err
+		}
+		defer s.other.Close(h)
+		return s.other.Connect(h, a)
+	})
 }

@@ -30,26 +30,29 @@ type socket struct {
 	value  [4]byte       // of an option, while ctl is locked
 }
 
-// attach takes over a handle.
-func (s *socket) attach(st *Stack, table stack.Sockets, h stack.Handle, domain int, stream bool) {
-	s.stack, s.table, s.handle, s.domain, s.stream = st, table, h, domain, stream
-	s.waiter.Init(st.stack)
-	s.tag = st.waiters.Watch(table, h, &s.waiter)
+// open makes a socket of the first of the domains that the table has. owner is the socket or what it is part of.
+func (s *socket) open(owner any, st *Stack, table stack.Sockets, domains []int, typ, proto int) error {
+	return st.use(func() (err error) {
+		for _, domain := range domains {
+			var h stack.Handle
+			if h, err = table.Open(domain, typ, proto); err == nil {
+				s.attach(owner, st, table, h, domain, typ == unix.SOCK_STREAM)
+				return nil
+			}
+			if err != syscall.EAFNOSUPPORT {
+				break
+			}
+		}
+		return os.NewSyscallError("socket", err)
+	})
 }
 
-// open makes a socket of the first of the domains that the table has.
-func (s *socket) open(st *Stack, table stack.Sockets, domains []int, typ, proto int) (err error) {
-	for _, domain := range domains {
-		var h stack.Handle
-		if h, err = table.Open(domain, typ, proto); err == nil {
-			s.attach(st, table, h, domain, typ == unix.SOCK_STREAM)
-			return nil
-		}
-		if !noFamily(err) {
-			break
-		}
-	}
-	return os.NewSyscallError("socket", err)
+// attach takes over a handle. Stack.use holds Stack.Close off meanwhile.
+func (s *socket) attach(owner any, st *Stack, table stack.Sockets, h stack.Handle, domain int, stream bool) {
+	s.stack, s.table, s.handle, s.domain, s.stream = st, table, h, domain, stream
+	s.waiter.Init(st.stack)
+	s.waiter.Owner = owner
+	s.tag = st.waiters.Watch(table, h, &s.waiter)
 }
 
 // do calls f until it would not block. op is the name of the system call that f is like.
@@ -115,6 +118,15 @@ func (s *socket) sendTo(op string, p []byte, to netip.AddrPort) (n int, err erro
 		return err
 	})
 	return max(n, 0), err
+}
+
+// name returns the socket's own address.
+func (s *socket) name() (a netip.AddrPort, err error) {
+	err = s.control("getsockname", func() (err error) {
+		a, err = s.table.LocalAddr(s.handle)
+		return err
+	})
+	return a, err
 }
 
 // control calls f if the socket is open. f must not wait.

@@ -25,14 +25,14 @@ type Stack struct {
 
 	nameserver atomic.Uint32 // the one to ask, modulo their number
 
-	mu        sync.Mutex
-	listeners map[*TCPListener]struct{}
+	opening sync.RWMutex // held while sockets are made, so that Close misses none
+	closed  bool
 }
 
 // NewStack returns the API of a stack. TCP's sockets are opened in tcp and all others in other, which may be the same.
 // Somebody has to turn st's loop.
 func NewStack(st *stack.Stack, tcp, other stack.Sockets) *Stack {
-	return &Stack{stack: st, tcp: tcp, other: other, waiters: stack.NewWaiters(st), listeners: make(map[*TCPListener]struct{})}
+	return &Stack{stack: st, tcp: tcp, other: other, waiters: stack.NewWaiters(st)}
 }
 
 var defaultStack atomic.Pointer[Stack]
@@ -50,17 +50,33 @@ func orDefault(s *Stack) (*Stack, error) {
 	return s, nil
 }
 
+// use calls f, in which the tables are used for what is no socket yet, unless the stack is closed.
+func (s *Stack) use(f func() error) error {
+	s.opening.RLock()
+	defer s.opening.RUnlock()
+	if s.closed {
+		return net.ErrClosed
+	}
+	return f()
+}
+
+// Close closes all sockets, as their own Close does. When it has returned, no call is left in the tables and none comes
+// any more, as all return net.ErrClosed: so the tables can be taken down while goroutines still hold connections.
+func (s *Stack) Close() {
+	s.opening.Lock()
+	s.closed = true
+	s.opening.Unlock()
+	s.waiters.Each(func(w *stack.Waiter) { w.Owner.(interface{ close() error }).close() })
+	s.waiters.Drain() // of those that others were closing
+}
+
 // closeListeners closes all TCP listeners, so that servers stop to accept.
 func (s *Stack) closeListeners() {
-	s.mu.Lock()
-	open := make([]*TCPListener, 0, len(s.listeners))
-	for l := range s.listeners {
-		open = append(open, l)
-	}
-	s.mu.Unlock()
-	for _, l := range open {
-		l.Close()
-	}
+	s.waiters.Each(func(w *stack.Waiter) {
+		if l, ok := w.Owner.(*TCPListener); ok {
+			l.close()
+		}
+	})
 }
 
 // Listen announces on a local address: see the function Listen.

@@ -3,7 +3,6 @@ package fstack
 import (
 	"net"
 	"net/netip"
-	"os"
 	"syscall"
 	"time"
 
@@ -46,23 +45,18 @@ func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL
 	}
-	var h stack.Handle
+	var c *TCPConn
 	var peer netip.AddrPort
 	err := l.do(stack.Receiving, "accept", func() (err error) {
-		for {
-			if h, peer, err = l.table.Accept(l.handle); err != syscall.ECONNABORTED {
-				return err
-			}
-		}
+		c, peer, err = l.accept()
+		return err
 	})
 	if err != nil {
 		return nil, l.opError("accept", err)
 	}
-	c := &TCPConn{conn: conn{network: l.network}}
-	c.attach(l.stack, l.table, h, l.domain, true)
 	local := l.local
 	if local.Addr().IsUnspecified() {
-		if a, err := l.table.LocalAddr(h); err == nil {
+		if a, err := c.name(); err == nil {
 			local = a
 		}
 	}
@@ -70,14 +64,33 @@ func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
 	return c, nil
 }
 
+// accept takes a connection if there is one. The listener is in use.
+func (l *TCPListener) accept() (c *TCPConn, peer netip.AddrPort, err error) {
+	var h stack.Handle
+	for {
+		if h, peer, err = l.table.Accept(l.handle); err != syscall.ECONNABORTED {
+			break
+		}
+	}
+	if err != nil {
+		return nil, peer, err
+	}
+	c = &TCPConn{conn: conn{network: l.network}}
+	err = l.stack.use(func() error {
+		c.attach(&c.socket, l.stack, l.table, h, l.domain, true)
+		return nil
+	})
+	if err != nil {
+		l.table.Close(h)
+	}
+	return c, peer, err
+}
+
 // Close stops listening: an Accept that waits returns net.ErrClosed. Accepted connections stay open.
 func (l *TCPListener) Close() error {
 	if !l.ok() {
 		return syscall.EINVAL
 	}
-	l.stack.mu.Lock()
-	delete(l.stack.listeners, l)
-	l.stack.mu.Unlock()
 	return l.opError("close", l.close())
 }
 
@@ -110,13 +123,10 @@ func (l *TCPListener) listen() error {
 	if err := l.control("listen", func() error { return l.table.Listen(l.handle, backlog) }); err != nil {
 		return err
 	}
-	a, err := l.table.LocalAddr(l.handle)
+	a, err := l.name()
 	if err != nil {
-		return os.NewSyscallError("getsockname", err)
+		return err
 	}
 	l.local, l.addr = a, net.TCPAddrFromAddrPort(a)
-	l.stack.mu.Lock()
-	l.stack.listeners[l] = struct{}{}
-	l.stack.mu.Unlock()
 	return nil
 }

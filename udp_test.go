@@ -190,13 +190,15 @@ func TestUDPConcurrent(t *testing.T) {
 			})
 		}
 		writers.Wait()
-		time.Sleep(50 * time.Millisecond)
+		count := func() (missing int) {
+			missing = each * goroutines
+			got.Range(func(any, any) bool { missing--; return true })
+			return missing
+		}
+		if n := settle(0, count); n != 0 {
+			t.Errorf("%d of %d datagrams did not come", n, each*goroutines)
+		}
 		b.Close()
 		readers.Wait()
-		n := 0
-		got.Range(func(any, any) bool { n++; return true })
-		if n != each*goroutines {
-			t.Errorf("%d of %d datagrams came", n, each*goroutines)
-		}
 	})
 }

@@ -54,6 +54,7 @@ func fakeWorld(t testing.TB) world {
 		h := n.host(st, addrs[:]...)
 		s[i] = NewStack(st, h, h)
 		turn(t, st, stack.IdleAdaptive)
+		t.Cleanup(s[i].Close)
 	}
 	return world{s[0], s[1]}
 }
@@ -101,6 +102,7 @@ func simWorld(t testing.TB, own bool, wire simnet.Config, idle stack.Idle) world
 		}
 		s[i] = NewStack(st, sockets, n)
 		turn(t, st, idle)
+		t.Cleanup(s[i].Close)
 	}
 	return world{s[0], s[1]}
 }

@@ -34,6 +34,9 @@ const (
 // called from anywhere. A Waiter must not be copied; nothing in it allocates after the first wait and the
 // first timeout of a direction.
 type Waiter struct {
+	// Owner is whose waiter it is, for Waiters.Each. It is set before Watch.
+	Owner any
+
 	stack  *Stack
 	closed atomic.Bool
 	sides  [2]waitSide

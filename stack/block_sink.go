@@ -13,6 +13,7 @@ type Waiters struct {
 	mu   sync.Mutex // of what follows and of changes to slots
 	used int        // tags below were given out
 	free []uint32   // and these came back
+	none sync.Cond  // told when all did
 }
 
 var _ Sink = (*Waiters)(nil)
@@ -20,6 +21,7 @@ var _ Sink = (*Waiters)(nil)
 // NewWaiters returns a sink that is registered with the stack.
 func NewWaiters(st *Stack) *Waiters {
 	k := new(Waiters)
+	k.none.L = &k.mu
 	slots := make([]atomic.Pointer[Waiter], 64)
 	k.slots.Store(&slots)
 	k.sink = st.AddSink(k)
@@ -55,7 +57,28 @@ func (k *Waiters) Forget(tag uint32) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	(*k.slots.Load())[tag].Store(nil)
-	k.free = append(k.free, tag)
+	if k.free = append(k.free, tag); len(k.free) == k.used {
+		k.none.Broadcast()
+	}
+}
+
+// Drain blocks until every tag has come back.
+func (k *Waiters) Drain() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for len(k.free) < k.used {
+		k.none.Wait()
+	}
+}
+
+// Each calls f for every waiter that is watched before the call and still is. f may Forget.
+func (k *Waiters) Each(f func(w *Waiter)) {
+	slots := *k.slots.Load()
+	for i := range slots {
+		if w := slots[i].Load(); w != nil {
+			f(w)
+		}
+	}
 }
 
 // Watched is how many tags are given out.

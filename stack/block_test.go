@@ -288,11 +288,36 @@ func TestWaitersRouteByTag(t *testing.T) {
 		st.Notify(table.sink, tag, EventIn) // late news are for nobody
 	}
 	st.Notify(table.sink, 1<<31, EventIn) // nor those for tags never given
+	k.Drain()                             // has nothing to wait for
 	var w Waiter
 	w.Init(st)
 	if _, old := tags[k.Watch(&table, 1, &w)]; !old {
 		t.Error("a tag given back was not used again")
 	}
+}
+
+func TestWaitersDrain(t *testing.T) {
+	st, _ := clocked()
+	k := NewWaiters(st)
+	ws := make([]Waiter, 3)
+	tags := make([]uint32, len(ws))
+	for i := range ws {
+		ws[i].Init(st)
+		ws[i].Owner = i
+		tags[i] = k.Watch(new(watched), 1, &ws[i])
+	}
+	var seen []any
+	k.Each(func(w *Waiter) { seen = append(seen, w.Owner) })
+	if len(seen) != 3 || k.Watched() != 3 {
+		t.Errorf("Each saw %v of 3, Watched says %d", seen, k.Watched())
+	}
+	drained := make(chan error)
+	go func() { k.Drain(); close(drained) }()
+	for _, tag := range tags {
+		still(t, drained)
+		k.Forget(tag)
+	}
+	want(t, drained, nil)
 }
 
 func TestWaitersGrowWhileNotified(t *testing.T) {
