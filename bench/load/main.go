@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fstack-go/fstack/dpdk"
+)
+
+var errInterrupted = errors.New("interrupted")
+
+func main() {
+	o, err := parse(os.Args[1:], os.Stderr)
+	if err == nil {
+		err = load(o)
+	}
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+// load measures once and prints the report, also of a measurement that was interrupted.
+func load(o options) (err error) {
+	var stop atomic.Bool
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() { <-signals; stop.Store(true) }()
+
+	port, queue, err := openDevice(&o)
+	defer func() { err = errors.Join(err, dpdk.Cleanup()) }()
+	if err != nil {
+		return err
+	}
+	l, err := newClient(o, queue)
+	if err != nil {
+		return err
+	}
+	if err := pin(o.lcore); err != nil {
+		return err
+	}
+	runtime.GC()
+	debug.SetGCPercent(-1) // nothing is allocated from here on
+	epoch := time.Now()
+	clock := func() int64 { return int64(time.Since(epoch)) }
+	up := func() bool {
+		s, err := port.LinkStatus()
+		return err == nil && s.Up
+	}
+	r, err := l.run(clock, up, stop.Load)
+	if r.Seconds > 0 {
+		err = errors.Join(err, r.print(os.Stdout))
+	}
+	return err
+}
+
+// openDevice starts EAL, with hugepages if it can be, and opens the device.
+func openDevice(o *options) (*dpdk.Port, *dpdk.QueuePair, error) {
+	c := dpdk.Config{
+		Lcores: []int{o.lcore}, MemoryMB: o.memory, NoHuge: o.noHuge, InMemory: true, FilePrefix: o.prefix, NoPCI: true,
+		Args: strings.Fields(o.ealArgs), Log: logLine(o.verbose),
+	}
+	if o.verbose {
+		c.LogLevel = 7
+	}
+	if c.FilePrefix == "" {
+		c.FilePrefix = "load-" + strconv.Itoa(os.Getpid())
+	}
+	err := dpdk.Init(c)
+	if errors.Is(err, syscall.ENOMEM) && !o.noHuge {
+		o.noHuge, c.NoHuge = true, true
+		err = dpdk.Init(c)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	name, args, _ := strings.Cut(o.device, ",")
+	ids, err := dpdk.AddVdev(name, args, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	port, err := dpdk.OpenPort(dpdk.PortConfig{ID: ids[0], MTU: o.mtu, LRO: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	queue, err := port.QueuePair(0)
+	return port, queue, err
+}
+
+func logLine(verbose bool) func(slog.Level, string) {
+	h := slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: map[bool]slog.Level{false: slog.LevelError, true: slog.LevelInfo}[verbose]})
+	return func(level slog.Level, line string) { slog.New(h).Log(context.Background(), level, line) }
+}
+
+// pin binds the calling goroutine to a CPU.
+func pin(cpu int) error {
+	runtime.LockOSThread()
+	var set unix.CPUSet
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fmt.Errorf("-lcore %d: %w", cpu, err)
+	}
+	return nil
+}
