@@ -28,8 +28,11 @@ func (t *TCP) transmit(p *pcb, seq uint32, flags uint8, n int, at cursor) (curso
 		putStamp(b[wire.EthernetLen+l3+wire.TCPLen:], t.nowMS+p.tsOffset, p.tsRecent)
 		l4 += stampRoom
 	}
+	mss := int(p.mss)
 	if p.ooo != 0 || t.dsack.Start != t.dsack.End {
+		base := l4
 		l4 += t.putBlocks(p, b[wire.EthernetLen+l3+l4:], 60-l4)
+		mss -= l4 - base
 	}
 	head := wire.EthernetLen + l3 + l4
 	t.frames++
@@ -64,7 +67,7 @@ func (t *TCP) transmit(p *pcb, seq uint32, flags uint8, n int, at cursor) (curso
 	h := wire.TCPAt(b[wire.EthernetLen+l3:])
 	h.Set(p.localPort(), p.remotePort(), seq, p.rcvNxt, l4, flags, wnd, urg)
 	pseudo := t.address(f, b, pt, p, l4+n)
-	t.checksum(f, pt, b, l3, l4, n, int(p.mss), pseudo)
+	t.checksum(f, pt, b, l3, l4, n, mss, pseudo)
 	if more > 0 {
 		at = t.transmitMore(p, pt, f, at, more, l3, l4)
 	}
