@@ -37,8 +37,12 @@ func NewStack(st *stack.Stack, tcp, other stack.Sockets) *Stack {
 
 var defaultStack atomic.Pointer[Stack]
 
-// setDefault makes s the stack of the functions of this package, or, with nil, none.
-func setDefault(s *Stack) { defaultStack.Store(s) }
+// setDefault makes s the stack of the functions of this package, or, with nil, none, and closes the one before.
+func setDefault(s *Stack) {
+	if before := defaultStack.Swap(s); before != nil {
+		before.Close()
+	}
+}
 
 // orDefault returns s, or the running stack if s is nil.
 func orDefault(s *Stack) (*Stack, error) {

@@ -8,6 +8,25 @@ import (
 	"time"
 )
 
+// TestDefaultStackEnds has the sockets of the running stack closed when it ends.
+func TestDefaultStackEnds(t *testing.T) {
+	w := fakeWorld(t)
+	setDefault(w.a)
+	l, err := Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- second(l.Accept()) }()
+	setDefault(nil)
+	if err := receive(t, done); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept ended with %v", err)
+	}
+	if _, err := Listen("tcp", ":0"); !errors.Is(err, errNoStack) {
+		t.Errorf("Listen after the end: %v", err)
+	}
+}
+
 // TestStackClose has goroutines wait in every kind of call, and others make sockets, when the stack closes.
 func TestStackClose(t *testing.T) {
 	worlds(t, func(t *testing.T, w world) {
