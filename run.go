@@ -97,7 +97,6 @@ func (e *engine) serve(app func() error, signals <-chan os.Signal) error {
 	for {
 		select {
 		case err := <-result:
-			e.drain()
 			if late != nil && errors.Is(err, net.ErrClosed) {
 				return nil // of a listener that was closed below
 			}
@@ -106,6 +105,7 @@ func (e *engine) serve(app func() error, signals <-chan os.Signal) error {
 			return fmt.Errorf("fstack.Run: the loop ended: %w", err)
 		case s := <-signals:
 			if late != nil {
+				e.hurry.Store(true)
 				return fmt.Errorf("fstack.Run: %v again: the application was still running", s)
 			}
 			e.log.Info("ending; again to end at once", "signal", s.String(), "within", grace.String())
@@ -113,6 +113,7 @@ func (e *engine) serve(app func() error, signals <-chan os.Signal) error {
 			end()
 			e.api.closeListeners()
 		case <-late:
+			e.hurry.Store(true)
 			return fmt.Errorf("fstack.Run: the application did not return within %v", grace)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +33,8 @@ type engine struct {
 	stack      *stack.Stack
 	net        *netstack.Netstack
 	api        *Stack
-	failed     chan error // the loop's, if it ends by itself
+	failed     chan error  // the loop's, if it ends by itself
+	hurry      atomic.Bool // do not wait for what is still to be sent
 
 	undo []func() error
 	once sync.Once
@@ -218,7 +220,13 @@ func (e *engine) startLoop() error {
 		return nil
 	})
 	setDefault(e.api)
-	e.later(func() error { setDefault(nil); return nil })
+	e.later(func() error {
+		setDefault(nil) // closes all sockets
+		if !e.hurry.Load() {
+			e.drain()
+		}
+		return nil
+	})
 	return nil
 }
 
