@@ -60,7 +60,7 @@ func (r *runner) epollCreate(c *SystemCall) (*lab.Call, func(*lab.Call) error, e
 	if _, err := arguments(c, "i"); err != nil {
 		return nil, nil, err
 	}
-	return r.done(r.lab.EpollCreate(), nil), func(call *lab.Call) error {
+	return r.done(r.lab.EpollCreate()), func(call *lab.Call) error {
 		n, _ := eval(c.Result)
 		r.fds[n] = &descriptor{fd: call.N}
 		return nil

@@ -107,7 +107,7 @@ func (l *Lab) Accept(fd int) *Call {
 			return c.result(-1, err)
 		}
 		c.Addr = peer
-		return c.result(l.add(&file{handle: h}), nil)
+		return c.result(l.add(&file{handle: h}))
 	}
 	return l.begin(c, !f.nonblock, f.recvTimeout)
 }

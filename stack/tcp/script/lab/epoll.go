@@ -60,7 +60,7 @@ func (e *epoll) remove(fd int) {
 }
 
 // EpollCreate makes an epoll and returns its descriptor.
-func (l *Lab) EpollCreate() int { return l.add(&file{epoll: &epoll{}}) }
+func (l *Lab) EpollCreate() (int, error) { return l.add(&file{epoll: &epoll{}}) }
 
 // EpollCtl is epoll_ctl(2).
 func (l *Lab) EpollCtl(epfd, op, fd int, events uint32, data uint64) error {

@@ -23,14 +23,25 @@ type file struct {
 	sendTimeout int64
 }
 
-func (l *Lab) add(f *file) int {
+func (l *Lab) add(f *file) (int, error) {
+	fd, err := l.newFD()
+	if err != nil {
+		if f.epoll == nil {
+			l.host.Sockets.Close(f.handle)
+		}
+		return -1, err
+	}
 	f.recvTimeout, f.sendTimeout = -1, -1
+	l.files[fd] = f
+	return fd, nil
+}
+
+func (l *Lab) lowestFD() (int, error) {
 	fd := firstFD
 	for l.files[fd] != nil {
 		fd++
 	}
-	l.files[fd] = f
-	return fd
+	return fd, nil
 }
 
 func (l *Lab) socket(fd int) (*file, error) {
@@ -50,7 +61,7 @@ func (l *Lab) Socket(domain, typ, proto int) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	return l.add(&file{handle: h, nonblock: typ&unix.SOCK_NONBLOCK != 0}), nil
+	return l.add(&file{handle: h, nonblock: typ&unix.SOCK_NONBLOCK != 0})
 }
 
 // Bind is bind(2).

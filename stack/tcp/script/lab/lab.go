@@ -13,6 +13,8 @@ type Config struct {
 	Local   netip.Prefix // the stack's own address and its link's prefix
 	Gateway netip.Addr   // the default route's next hop, on the link; the zero value: the address after Local
 	MTU     int          // bytes of IP packet; 0: 1500
+	// NewFD, if set, gives a number to each new descriptor that no other has; without it they count from 1000.
+	NewFD func() (int, error)
 }
 
 // Host is a stack that was put together for a lab.
@@ -33,6 +35,7 @@ type Factory func(cfg Config, dev stack.Device, now func() int64) (*Host, error)
 // Lab is a stack on the bench.
 type Lab struct {
 	host  *Host
+	newFD func() (int, error)
 	port  *port
 	now   int64
 	files map[int]*file
@@ -58,6 +61,9 @@ func New(cfg Config, factory Factory) (*Lab, error) {
 		cfg.Gateway = cfg.Local.Addr().Next()
 	}
 	l := &Lab{now: start, files: map[int]*file{}, sink: &sink{ready: map[uint32]stack.Events{}}}
+	if l.newFD = cfg.NewFD; l.newFD == nil {
+		l.newFD = l.lowestFD
+	}
 	l.port = newPort(cfg, l.Now)
 	host, err := factory(cfg, l.port, l.Now)
 	if err != nil {
