@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fstack-go/fstack/stack"
 )
 
 func TestDialRefused(t *testing.T) {
@@ -278,6 +280,83 @@ func TestHappyEyeballs(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestDialDoesNotMeetItself dials the port that the stack will choose for the dial.
+func TestDialDoesNotMeetItself(t *testing.T) {
+	w := fakeWorld(t)
+	n := w.a.tcp.(*fakeHost).net
+	for _, host := range []string{"127.0.0.1", "", "10.0.0.1", "[::1]"} {
+		n.mu.Lock()
+		n.port = 40000
+		n.mu.Unlock()
+		if _, err := w.a.Dial("tcp", host+":40001"); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("%s: got %v, want ECONNREFUSED", host, err)
+		}
+	}
+}
+
+// TestDialWokenForNothing has news come while a connect is in progress.
+func TestDialWokenForNothing(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		done := make(chan error, 1)
+		go func() { done <- second(w.a.DialContext(ctx, "tcp", silent+":80")) }()
+		for range 5 {
+			time.Sleep(2 * time.Millisecond)
+			w.a.waiters.Each(func(w *stack.Waiter) { w.Wake(stack.Sending) })
+		}
+		select {
+		case err := <-done:
+			t.Fatalf("the dial ended with %v", err)
+		default:
+		}
+		cancel()
+		if err := receive(t, done); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestDialerWithAddrPorts(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		d := Dialer{Stack: w.a}
+		ctx := context.Background()
+		l := w.listen(t, "tcp", b4)
+		c, err := d.DialTCP(ctx, "tcp4", netip.MustParseAddrPort("10.0.0.1:6001"), netip.MustParseAddrPort(l.Addr().String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		u, err := d.DialUDP(ctx, "udp", netip.AddrPort{}, netip.MustParseAddrPort("10.0.0.2:9"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Close()
+		if c.LocalAddr().String() != "10.0.0.1:6001" || u.RemoteAddr().String() != "10.0.0.2:9" {
+			t.Errorf("dialled from %v, and to %v", c.LocalAddr(), u.RemoteAddr())
+		}
+	})
+}
+
+func TestResolveAddr(t *testing.T) {
+	for _, c := range []struct{ network, address, want string }{
+		{"tcp", "10.0.0.1:80", "10.0.0.1:80"},
+		{"", ":http", ":80"},
+		{"tcp6", "[fd00::1]:443", "[fd00::1]:443"},
+		{"tcp", "[::ffff:10.0.0.1]:1", "10.0.0.1:1"},
+	} {
+		if a, err := ResolveTCPAddr(c.network, c.address); err != nil || a.String() != c.want {
+			t.Errorf("ResolveTCPAddr(%q, %q) is %v, %v", c.network, c.address, a, err)
+		}
+	}
+	if a, err := ResolveUDPAddr("udp", "[fe80::1%port0]:domain"); err != nil || a.String() != "[fe80::1%port0]:53" || a.Zone != "port0" {
+		t.Errorf("ResolveUDPAddr is %v, %v", a, err)
+	}
+	if _, err := ResolveTCPAddr("udp", ":1"); err == nil {
+		t.Error("a TCP address of network udp")
+	}
 }
 
 // TestDialSharesTheTime has the first address not use up what the second needs.

@@ -241,6 +241,11 @@ func (h *fakeHost) Connect(s stack.Handle, to netip.AddrPort) error {
 		if dst == nil {
 			return syscall.EINPROGRESS
 		}
+		if dst == h && x.local == x.as(to) { // it meets itself, as RFC 9293 §3.5 has it
+			x.peer, x.remote = x, to
+			x.tell(stack.EventOut)
+			return syscall.EINPROGRESS
+		}
 		for _, l := range dst.sockets {
 			if l != nil && l.listen && l.takes(unix.SOCK_STREAM, to) && len(l.queue) < l.backlog {
 				c := &fakeSocket{host: dst, domain: l.domain, typ: l.typ, bound: true, peer: x, options: l.options}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/net/nettest"
+	"golang.org/x/sys/unix"
 
 	"github.com/fstack-go/fstack/stack"
 	"github.com/fstack-go/fstack/stack/simnet"
@@ -282,9 +283,32 @@ func TestOptions(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		_, err := a.SyscallConn()
-		if !errors.Is(err, ErrNoDescriptor) {
-			t.Errorf("SyscallConn returned %v", err)
+		for name, err := range map[string]error{"TCPConn": second(a.SyscallConn()), "TCPListener": second(w.listen(t, "tcp", b4).SyscallConn())} {
+			if !errors.Is(err, ErrNoDescriptor) {
+				t.Errorf("%s.SyscallConn returned %v", name, err)
+			}
+		}
+		idle := func(want byte) {
+			t.Helper()
+			var v [4]byte
+			if n, err := a.Option(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, v[:]); n != 4 || err != nil || v[0] != want {
+				t.Errorf("TCP_KEEPIDLE is %v, %v, want %d", v[:n], err, want)
+			}
+		}
+		idle(15)
+		a.SetKeepAlivePeriod(2500 * time.Millisecond)
+		idle(3)
+		a.SetKeepAlivePeriod(-1)
+		idle(3)
+		a.SetKeepAlivePeriod(0)
+		idle(15)
+		if err := a.SetOption(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, []byte{9, 0, 0, 0}); err != nil {
+			t.Error(err)
+		}
+		idle(9)
+		a.Close()
+		if _, err := a.Option(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, make([]byte, 4)); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Option after Close: %v", err)
 		}
 	})
 }
