@@ -84,7 +84,11 @@ func (c *Config) args() []string {
 		a = append(a, "--single-file-segments")
 	}
 	if c.InMemory {
-		a = append(a, "--in-memory", "--no-telemetry") // telemetry has a socket in the file system
+		files := "--in-memory"
+		if c.NoHuge { // EAL does not take both
+			files = "--no-shconf"
+		}
+		a = append(a, files, "--no-telemetry") // telemetry has a socket in the file system
 	}
 	if c.MemoryMB > 0 {
 		a = append(a, "-m", strconv.Itoa(c.MemoryMB))
