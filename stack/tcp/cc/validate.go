@@ -8,29 +8,34 @@ const (
 	unusedMax     = 300_000_000 >> 10 // §4.4.3: after five minutes the window shrinks, in ticks
 )
 
-// measure updates pipeACK, the most that a recent round trip has delivered, and with it whether the window is
-// validated. Half a window in flight right now counts as use as well: slow start doubles what the last round
-// trip delivered.
-func (s *State) measure(k *Sample) {
-	now := tick(k.Now)
+// Ack takes note of an ACK that delivered data. It updates pipeACK, the most that a recent round trip has delivered,
+// and with it whether the window is validated, then lets the algorithm act. Half a window in flight right now counts
+// as use as well: slow start doubles what the last round trip delivered.
+func (s *State) Ack(k *Sample) {
 	if seqGEQ(k.Una, s.roundEnd) {
-		if s.flags&roundOpen != 0 {
-			sample := k.Total - s.roundBase
-			if sample >= s.pipeACK || s.flags&pipeKnown == 0 || now-s.pipeTick > max(3*k.SRTT>>10, pipePeriodMin) {
-				s.pipeACK, s.pipeTick = sample, now
-			}
+		now, sample := tick(k.Now), k.Total-s.roundBase
+		if s.flags&roundOpen != 0 &&
+			(sample >= s.pipeACK || s.flags&pipeKnown == 0 || now-s.pipeTick > max(3*k.SRTT>>10, pipePeriodMin)) {
+			s.pipeACK, s.pipeTick = sample, now
 			s.flags |= pipeKnown
 		}
 		s.flags |= roundOpen
 		s.roundEnd, s.roundBase = k.Nxt, k.Total
 	}
-	switch {
-	case s.flags&pipeKnown == 0 || max(s.pipeACK, k.Prior) >= s.Cwnd/2:
+	if s.flags&pipeKnown == 0 || max(s.pipeACK, k.Prior) >= s.Cwnd/2 {
 		s.flags &^= unused
-	case s.flags&unused == 0:
+	} else {
+		s.unusedFor(tick(k.Now))
+	}
+	registry[s.id].Ack(s, k)
+}
+
+// unusedFor counts the time for which less than half of the window is in use (RFC 7661 §4.4.3).
+func (s *State) unusedFor(now uint32) {
+	if s.flags&unused == 0 {
 		s.flags |= unused
 		s.unusedTick = now
-	case now-s.unusedTick > unusedMax:
+	} else if now-s.unusedTick > unusedMax {
 		s.unusedTick = now
 		if iw := s.initialWindow(); s.Cwnd > iw {
 			s.remember()

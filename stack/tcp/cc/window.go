@@ -37,12 +37,6 @@ func (s *State) SetMSS(mss uint16) {
 // SlowStart tells whether the window grows exponentially.
 func (s *State) SlowStart() bool { return s.Cwnd < s.Ssthresh }
 
-// Ack takes note of an ACK that delivered data.
-func (s *State) Ack(k *Sample) {
-	s.measure(k)
-	registry[s.id].Ack(s, k)
-}
-
 // Notify takes note of an event other than a plain ACK.
 func (s *State) Notify(e Event, k *Sample) {
 	switch e {

@@ -29,57 +29,54 @@ func (e *Engine) ackFast(s *State, f *flight, a *Ack, now int64, r *Result) {
 	prior := s.Nxt - s.Una
 	n := a.Ack - s.Una
 	i := f.head
-	rec := e.rec(i)
-	oldest := rec.sent
-	p := rec // the newest that arrived; its stamp outlives its release
-	for {
-		p = rec
-		if seqLT(a.Ack, rec.end) {
-			rec.seq = a.Ack
-			rec.prev, rec.sooner = 0, 0
-			break
-		}
-		next := rec.next
+	p := e.rec(i) // the newest that arrived; its stamp outlives its release
+	oldest := p.sent
+	for seqLEQ(p.end, a.Ack) {
+		next := p.next
 		f.records--
-		if f.finger == i {
-			f.finger = 0
-		}
 		e.records.release(i)
-		if i = next; i == 0 {
+		i = next
+		if i == 0 {
 			break
 		}
-		rec = e.rec(i)
-		if rec.seq == a.Ack {
-			rec.prev, rec.sooner = 0, 0
+		if q := e.rec(i); q.seq == a.Ack {
 			break
+		} else {
+			p = q
 		}
 	}
 	s.Una = a.Ack
 	s.delivered += n
 	s.Retries = 0
-	f.head, f.sent.first = i, i
-	f.rtoFrom, f.ptoFrom = t, t
-	f.fack = a.Ack
-	f.dupAcks = 0
 
+	// Field by field: a literal would be built elsewhere and copied in wider pieces than it was written, which stalls.
 	rtt := max(t-p.sent, 1)
-	f.rackSent, f.rackEnd, f.rackRTT = p.sent, a.Ack, rtt
 	e.sampleRTT(s, t-oldest)
 	s.sampleMin(rtt, now)
-
 	k := &e.sample
-	k.Now, k.Acked, k.Delivered, k.Lost = now, n, n, 0 // field by field, as in rate
-	k.Prior, k.InFlight = prior, s.Nxt-a.Ack
+	k.Now, k.Acked, k.Delivered, k.Lost = now, n, n, 0
+	k.Prior, k.InFlight = prior, prior-n
 	k.Una, k.Nxt, k.Total = a.Ack, s.Nxt, s.delivered
 	k.RTT, k.SRTT, k.MinRTT = rtt, s.srtt>>3, s.MinRTT()
 	k.CE, k.Resent, k.Idle, k.Recovery, k.Timeout = 0, 0, 0, false, false
-	s.rate(f, &p.stamp, t, &k.Rate)
+	s.rate(&p.stamp, t, k.MinRTT, &k.Rate)
 	s.CC.Ack(k)
 	r.Acked, r.Delivered, r.RTT = n, n, rtt
-	if i == 0 {
-		f.tail, f.sent.last = 0, 0
-		e.end(s, f)
+
+	if i == 0 { // nothing is in flight, and nothing to be learnt of past losses
+		e.flights.release(s.flight)
+		s.flight = 0
+		return
 	}
+	first := e.rec(i)
+	first.seq = a.Ack
+	first.prev, first.sooner = 0, 0
+	f.head, f.sent.first, f.finger = i, i, 0
+	f.rtoFrom, f.ptoFrom = t, t
+	f.dupAcks = 0
+	f.fack = a.Ack
+	f.rackSent, f.rackEnd, f.rackRTT = p.sent, a.Ack, rtt
+	s.arrived(f, &p.stamp, t)
 }
 
 // work is what is found out while one ACK is taken in.
@@ -270,7 +267,8 @@ func (e *Engine) delivered(s *State, f *flight, w *work, r *record, end, n uint3
 // times takes the samples of what arrived.
 func (e *Engine) times(s *State, f *flight, w *work, k *cc.Sample) {
 	if w.newest.have {
-		s.rate(f, &w.newest.stamp, w.t, &k.Rate)
+		s.rate(&w.newest.stamp, w.t, s.MinRTT(), &k.Rate)
+		s.arrived(f, &w.newest.stamp, w.t)
 		if w.newest.flags&recResent == 0 {
 			k.RTT = max(w.t-w.newest.sent, 1)
 			s.sampleMin(k.RTT, w.now)

@@ -174,19 +174,6 @@ func (e *Engine) Release(s *State) {
 	s.flight = 0
 }
 
-// begin takes a flight for a connection that has none. nil: none is left.
-func (e *Engine) begin(s *State, t uint32) *flight {
-	i := e.flights.alloc()
-	if i == 0 {
-		return nil
-	}
-	f := e.flights.at(i)
-	f.scoreboard = scoreboard{}
-	f.fack, f.rtoFrom, f.appLimited, f.flags = s.Una, t, s.delivered, flightAppLimited
-	s.flight = i
-	return f
-}
-
 // end gives the flight back when nothing is in flight and nothing is left to be learnt of past losses.
 func (e *Engine) end(s *State, f *flight) {
 	f.sackedLen, f.dupAcks = 0, 0

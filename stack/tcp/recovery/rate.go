@@ -47,22 +47,25 @@ func (n *newest) offer(r *record, end uint32) {
 
 // rate makes the sample from the stamp of the newest segment that arrived (GenerateRateSample). C.delivered must have
 // been updated.
-func (s *State) rate(f *flight, p *stamp, t uint32, out *cc.Rate) {
+func (s *State) rate(p *stamp, t, least uint32, out *cc.Rate) {
 	interval := max(p.sent-p.firstSent, t-p.deliveredAt)
-	f.deliveredAt, f.firstSent = t, p.sent
-	if f.flags&flightAppLimited != 0 && seqLT(f.appLimited, s.delivered) {
-		f.flags &^= flightAppLimited
-	}
 	limited := p.flags&recAppLimited != 0
 	length := s.delivered - p.delivered
-	if interval < s.MinRTT() { // ACKs were compressed: no network is that fast
+	if interval < least { // ACKs were compressed: no network is that fast
 		interval = 0
 	} else if !limited || s.rateTime == 0 {
 		s.rateLen, s.rateTime = length, interval
 	}
-	// Field by field: a literal would be built elsewhere and copied in wider pieces than it was written, which stalls.
 	out.Delivered, out.Interval = length, interval
 	out.Prior, out.InFlight = p.delivered, p.inFlight
 	out.Lost = s.lostTotal - p.lostTotal
 	out.AppLimited, out.Retrans = limited, p.flags&recResent != 0
+}
+
+// arrived is what a flight remembers of the newest segment that arrived.
+func (s *State) arrived(f *flight, p *stamp, t uint32) {
+	f.deliveredAt, f.firstSent = t, p.sent
+	if f.flags&flightAppLimited != 0 && seqLT(f.appLimited, s.delivered) {
+		f.flags &^= flightAppLimited
+	}
 }

@@ -52,10 +52,31 @@ type queue struct{ first, last uint32 }
 // whether a loss was real.
 type flight struct {
 	scoreboard
-	undo cc.State // with flightUndo: congestion control before the loss
+
+	// What follows is set before it is used, as flags say; a new flight does not clear it.
+	ptoFrom                uint32   // when the probe timer was last restarted, µs
+	deliveredAt, firstSent uint32   // delivery rate: C.delivered_time, C.first_sent_time
+	blocks                 [4]Block // of the last ACK with SACK, with flightBlocks: repeated ones are not looked for again
+
+	// RACK, RFC 8985 §5.2, with rackRTT.
+	rackSent, rackEnd uint32 // the most recently sent segment that arrived
+	reorderAt         uint32 // with flightReorder: when the reordering timer is due
+	tlpEnd            uint32 // with flightTLP: SND.NXT when the probe was sent
+	dsackRound        uint32 // with flightDSACK
+
+	// Recovery. Everything up to recover was sent before the loss; with flightRecover.
+	recover      uint32
+	recoverFS    uint32 // PRR, RFC 9937 §6.2
+	prrDelivered uint32
+	prrOut       uint32
+	undoResent   uint32   // of resentLen, not yet reported as duplicates
+	undoStamp    uint32   // time in ms of the first retransmission of the episode, with flightStamp
+	undoFrom     uint32   // Una when the episode began
+	undoUntil    uint32   // when this is acknowledged, undo is over; with flightEnded
+	undo         cc.State // with flightUndo: congestion control before the loss
 }
 
-// scoreboard is what a new flight begins without.
+// scoreboard is the part of a flight that a new one clears: one cache line and a half.
 type scoreboard struct {
 	head, tail uint32 // records in order of sequence
 	sent       queue  // in flight, by time of transmission: RACK's list (RFC 8985 §6.2)
@@ -63,36 +84,14 @@ type scoreboard struct {
 	sackedLen  uint32 // bytes selectively acknowledged; without SACK, one segment for each duplicate ACK
 	lostLen    uint32 // bytes in the queue lost
 	records    uint32
+	finger     uint32 // record at which SACK news was found last
+	dupAcks    uint32 // ACKs in a row that did not move Una but told of an arrival
+	resentLen  uint32 // bytes sent again in this episode
+	rackRTT    uint32 // RACK.rtt, µs; 0: none arrived yet
+	fack       uint32 // highest sequence number that arrived
+	rtoFrom    uint32 // when the RTO was last restarted, µs
+	appLimited uint32 // C.app_limited, with flightAppLimited
 	flags      flightFlags
-
-	rtoFrom, ptoFrom uint32 // when the timers were last restarted, µs
-
-	// RACK, RFC 8985 §5.2.
-	rackSent, rackEnd uint32 // the most recently sent segment that arrived
-	rackRTT           uint32 // its round trip, µs; 0: none arrived yet
-	fack              uint32 // highest sequence number that arrived
-	reorderAt         uint32 // with flightReorder: when the reordering timer is due
-
-	// Delivery rate estimation.
-	deliveredAt, firstSent uint32 // C.delivered_time, C.first_sent_time
-	appLimited             uint32 // C.app_limited, with flightAppLimited
-
-	finger uint32   // record at which SACK news was found last
-	blocks [4]Block // of the last ACK with SACK: repeated ones are not looked for again
-
-	// Recovery: everything up to recover was sent before the loss.
-	recover      uint32
-	recoverFS    uint32 // PRR, RFC 9937 §6.2
-	prrDelivered uint32
-	prrOut       uint32
-	dupAcks      uint32 // ACKs in a row that did not move Una but told of an arrival
-	tlpEnd       uint32 // with flightTLP: SND.NXT when the probe was sent
-	dsackRound   uint32 // with flightDSACK
-	resentLen    uint32 // bytes sent again in this episode
-	undoResent   uint32 // of these, not yet reported as duplicates
-	undoStamp    uint32 // time in ms of the first retransmission of the episode, with flightStamp
-	undoFrom     uint32 // Una when the episode began
-	undoUntil    uint32 // when this is acknowledged, undo is over; with flightEnded
 }
 
 type flightFlags uint16
@@ -111,10 +110,11 @@ const (
 	flightFRTO                               // a timeout may have been spurious (RFC 5682)
 	flightFRTONew                            // F-RTO step 2b: new data goes before retransmissions
 	flightAppLimited                         // appLimited is set
+	flightBlocks                             // blocks is set
 )
 
 // flightQuiet are the flags with which the short way through OnAck is right.
-const flightQuiet = flightAppLimited | flightRecover
+const flightQuiet = flightAppLimited | flightRecover | flightBlocks
 
 func (e *Engine) rec(i uint32) *record { return e.records.at(i) }
 

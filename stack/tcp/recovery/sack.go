@@ -51,11 +51,12 @@ func (e *Engine) sackBlocks(s *State, f *flight, w *work) {
 	}
 	f.blocks = [4]Block{}
 	copy(f.blocks[:], blocks)
+	f.flags |= flightBlocks
 	steps := 0
 	for _, b := range sorted[:n] {
 		if steps = e.sackBlock(s, f, w, b, steps); steps >= sackSteps {
 			e.counters.SACKWorkLimit++
-			f.blocks = [4]Block{} // the rest is looked for when it is repeated
+			f.flags &^= flightBlocks // the rest is looked for when it is repeated
 			return
 		}
 	}
@@ -63,9 +64,11 @@ func (e *Engine) sackBlocks(s *State, f *flight, w *work) {
 
 // seen tells whether the last ACK with blocks had this one too.
 func (f *flight) seen(b Block) bool {
-	for i := range f.blocks {
-		if f.blocks[i] == b {
-			return true
+	if f.flags&flightBlocks != 0 {
+		for i := range f.blocks {
+			if f.blocks[i] == b {
+				return true
+			}
 		}
 	}
 	return false
@@ -153,6 +156,5 @@ func (e *Engine) renege(f *flight) {
 			e.push(&f.sent, i, r)
 		}
 	}
-	f.flags |= flightResent
-	f.blocks = [4]Block{}
+	f.flags = f.flags&^flightBlocks | flightResent
 }

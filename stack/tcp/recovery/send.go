@@ -17,17 +17,13 @@ func (e *Engine) OnSend(s *State, seq, n uint32, now int64, flags SendFlags) boo
 		return true
 	}
 	var f *flight
-	if s.flight != 0 {
-		f = e.flights.at(s.flight)
-	} else if f = e.begin(s, t); f == nil {
-		e.counters.NoRecords++
-		return false
-	}
-	if !e.join(s, f, n, t, flags) && !e.record(s, f, n, t, flags) {
-		e.counters.NoRecords++
-		if f.head == 0 {
-			e.end(s, f)
+	if s.flight == 0 {
+		if f = e.begin(s, n, t, flags); f == nil {
+			e.counters.NoRecords++
+			return false
 		}
+	} else if f = e.flights.at(s.flight); !e.join(s, f, n, t, flags) && !e.record(s, f, n, t, flags) {
+		e.counters.NoRecords++
 		return false
 	}
 	s.Nxt += n
@@ -46,6 +42,41 @@ func (e *Engine) OnSend(s *State, seq, n uint32, now int64, flags SendFlags) boo
 	return true
 }
 
+// begin takes a flight for a connection that has none, with its first record. nil: no memory.
+func (e *Engine) begin(s *State, n, t uint32, flags SendFlags) *flight {
+	i := e.flights.alloc()
+	if i == 0 {
+		return nil
+	}
+	j := e.records.alloc()
+	if j == 0 {
+		e.flights.release(i)
+		return nil
+	}
+	s.flight = i
+	f, r := e.flights.at(i), e.rec(j)
+	f.scoreboard = scoreboard{}
+	f.head, f.tail, f.sent.first, f.sent.last, f.records = j, j, j, j, 1
+	f.fack, f.rtoFrom, f.appLimited, f.flags = s.Una, t, s.delivered, flightAppLimited
+	f.deliveredAt, f.firstSent = t, t
+	r.seq, r.end = s.Nxt, s.Nxt+n
+	r.next, r.prev, r.later, r.sooner = 0, 0, 0, 0
+	r.sent, r.delivered, r.deliveredAt, r.firstSent = t, s.delivered, t, t
+	r.lostTotal, r.inFlight = s.lostTotal, n
+	r.flags = recAppLimited | s.kind(n, flags)
+	return f
+}
+
+// kind are the flags of a record of n bytes that are sent for the first time.
+func (s *State) kind(n uint32, flags SendFlags) recordFlags {
+	mss := uint32(s.CC.MSS)
+	k := recordFlags(flags&SendSYN)*recSYN | recordFlags(flags&SendFIN/SendFIN)*recFIN
+	if n < mss || n > mss && n%mss != 0 {
+		k |= recShort
+	}
+	return k
+}
+
 // join lengthens the last record when the new data left at the same time and in the same state: a burst is one
 // record.
 func (e *Engine) join(s *State, f *flight, n, t uint32, flags SendFlags) bool {
@@ -58,16 +89,8 @@ func (e *Engine) join(s *State, f *flight, n, t uint32, flags SendFlags) bool {
 	}
 	r.end += n
 	r.inFlight += n
-	if s.short(n) {
-		r.flags |= recShort
-	}
+	r.flags |= s.kind(n, 0)
 	return true
-}
-
-// short tells whether n bytes do not end where a full segment ends.
-func (s *State) short(n uint32) bool {
-	mss := uint32(s.CC.MSS)
-	return n < mss || n > mss && n%mss != 0
 }
 
 // record makes a new record at the end.
@@ -84,20 +107,11 @@ func (e *Engine) record(s *State, f *flight, n, t uint32, flags SendFlags) bool 
 	}
 	r.seq, r.end = s.Nxt, s.Nxt+n
 	r.next, r.prev = 0, f.tail
-	r.flags = 0
+	r.flags = s.kind(n, flags)
 	f.tail = i
 	f.records++
 	s.stampRate(f, r, t)
 	r.inFlight += n
-	if s.short(n) {
-		r.flags |= recShort
-	}
-	if flags&SendSYN != 0 {
-		r.flags |= recSYN
-	}
-	if flags&SendFIN != 0 {
-		r.flags |= recFIN
-	}
 	e.push(&f.sent, i, r)
 	return true
 }
@@ -230,7 +244,7 @@ func (e *Engine) NextRetransmit(s *State, limit uint32) (seq, n uint32, ok bool)
 // Allowance is how many bytes of new data the congestion window permits at now. It restarts the window after idle
 // time, so it is asked before the first segment of a burst is built.
 func (e *Engine) Allowance(s *State, now int64) uint32 {
-	if s.flight == 0 {
+	if s.Una == s.Nxt {
 		if s.sentTick != 0 && tick(now)-s.sentTick > e.cfg.RTOMin>>10 {
 			e.idle(s, now)
 		}
