@@ -18,10 +18,11 @@
 //	Established    when SYN and SYN-ACK have crossed and the options are known; sets the initial window
 //	OnSend         for each segment or TSO super segment that takes sequence space, new or again, after it was built.
 //	               false: no record is left, the segment must not be sent (nothing is changed)
-//	OnAck          for each acceptable segment with ACK that may matter: SND.UNA ≤ SEG.ACK ≤ SND.NXT. The core drops
-//	               others before. State.Una and State.Nxt are SND.UNA and SND.NXT; only OnSend and OnAck move them
+//	OnAck          for each acceptable segment with ACK that may matter: SND.UNA ≤ SEG.ACK ≤ SND.NXT, with something in
+//	               flight or with SACK blocks (a DSACK may come when all is acknowledged). The core drops others
+//	               before. State.Una and State.Nxt are SND.UNA and SND.NXT; only OnSend and OnAck move them
 //	send loop      after OnAck, OnTimer or a write: while NextRetransmit gives a range, build and OnSend it; then new
-//	               data, at most Allowance bytes beyond the peer's window's limit
+//	               data, at most Allowance bytes and within the peer's window
 //	Deadline       after each of those: one deadline for all of RTO, TLP and RACK's reordering timer. It only moves
 //	               in these calls, so a wheel with lazy re-arming asks again when it fires
 //	OnTimer        when the deadline has passed (too early is harmless); it says what to send at once

@@ -3,8 +3,8 @@ package recovery
 // The SACK scoreboard: RFC 2018, with RFC 2883's duplicates.
 
 const (
-	sackSteps  = 1024 // records looked at for one ACK's blocks, so that a peer cannot make it costly
-	sackSpares = 64   // records that a connection may have beyond two for each segment in flight
+	sackSteps  = 256 // records looked at for one ACK's blocks, so that a peer cannot make it costly
+	sackSpares = 64  // records that a connection may have beyond two for each segment in flight
 )
 
 // dsack tells whether the first block reports a duplicate (RFC 2883 §4): it lies below the cumulative ACK, within
@@ -83,6 +83,7 @@ func (e *Engine) sackBlock(s *State, f *flight, w *work, b Block, steps int) int
 			i = e.rec(i).prev
 			steps++
 		}
+		f.finger = i // if this was too far, the next ACK goes on from here
 	}
 	for ; i != 0 && steps < sackSteps; steps++ {
 		r := e.rec(i)
@@ -103,6 +104,9 @@ func (e *Engine) sackBlock(s *State, f *flight, w *work, b Block, steps int) int
 			i = e.sackRecord(s, f, w, i, r)
 		}
 		i = e.rec(i).next
+	}
+	if i != 0 {
+		f.finger = i
 	}
 	return steps
 }

@@ -113,17 +113,28 @@ func TestSACKWorkIsBounded(t *testing.T) {
 	c.want("Una", c.s.Una, c.s.Nxt)
 }
 
-// TestSACKStepsAreBounded is an ACK with a block far from all others in a long list of records.
+// TestSACKStepsAreBounded is an ACK with a block far from all others in a long list of records: it is found in steps.
 func TestSACKStepsAreBounded(t *testing.T) {
 	c := dial(t, withConfig(func(c *Config) { c.Records = 1 << 14 }))
 	c.s.CC.Cwnd = 1 << 30
-	c.send(6000, 1)
-	c.ack(100*ms, 0, blk(3000, 3001))
-	if c.e.counters.SACKWorkLimit != 1 {
-		t.Errorf("a block 3000 records away was looked for to the end")
+	c.send(3000, 1)
+	c.now += 100 * ms
+	for i := range 3000/sackSteps + 1 {
+		if c.ack(0, 0, blk(2990, 2991)).Flags&ResultDuplicate != 0 {
+			t.Fatalf("a block 2990 records away was found after %d ACKs, want at most %d records looked at for each", i+1, sackSteps)
+		}
+		if i == 2990/sackSteps-1 {
+			break
+		}
 	}
-	c.ack(0, 0, blk(500, 501))
+	c.want("SACKWorkLimit", c.e.counters.SACKWorkLimit, uint64(2990/sackSteps))
+	c.ack(0, 0, blk(2990, 2991))
 	c.want("SACKed", c.e.Info(&c.s).Sacked, uint32(seg))
+	c.e.detectLoss(&c.s, c.flight(), uint32(c.now), new(uint32))
+	c.ack(0, 0, blk(2500, 2501), blk(2990, 2991)) // back
+	c.ack(0, 0, blk(2500, 2501), blk(2990, 2991))
+	c.ack(0, 0, blk(2500, 2501), blk(2990, 2991))
+	c.want("SACKed", c.e.Info(&c.s).Sacked, uint32(2*seg))
 }
 
 func TestRecordsRunOut(t *testing.T) {
