@@ -38,7 +38,7 @@ var linuxOnly = map[string]bool{
 
 // usual are settings to which a stack that cannot change them has to conform anyway.
 var usual = map[string]string{
-	"tcp_ecn": "0", "tcp_slow_start_after_idle": "1", "tcp_rfc1337": "1", "tcp_dsack": "1", "tcp_sack": "1",
+	"tcp_slow_start_after_idle": "1", "tcp_rfc1337": "1", "tcp_dsack": "1", "tcp_sack": "1",
 }
 
 // sysctl sets an option by FreeBSD's name or by Linux's.
