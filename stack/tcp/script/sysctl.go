@@ -22,6 +22,7 @@ var linuxNames = map[string][]string{
 	"tcp_keepalive_intvl":       {"net.inet.tcp.keepintvl=%000"},
 	"tcp_keepalive_probes":      {"net.inet.tcp.keepcnt=%"},
 	"tcp_challenge_ack_limit":   {"net.inet.tcp.challenge_ack_limit=%"},
+	"tcp_max_syn_backlog":       {"net.inet.tcp.syncache.cachelimit=%"},
 	"tcp_max_tw_buckets":        {"net.inet.tcp.maxtcptw=%"},
 	"tcp_slow_start_after_idle": {"net.inet.tcp.slow_start_after_idle=%"},
 	"tcp_rmem":                  {"", "net.inet.tcp.recvspace=%", "net.inet.tcp.recvbuf_max=%"},
