@@ -174,8 +174,8 @@ func offered(rx, tx uint64) (f stack.FrameFlags) {
 		{rx, rxL4, stack.RxL4CsumGood | stack.RxL4CsumBad},
 		{rx, rxRSS, stack.RxHash},
 		{tx, txIP, stack.TxIPCsum},
-		{tx, txTCP, stack.TxTCPCsum},
-		{tx, txUDP, stack.TxUDPCsum},
+		{tx, txTCP, stack.TxTCPCsum | stack.TxIPv6}, // over either, which TxIPv6 tells
+		{tx, txUDP, stack.TxUDPCsum | stack.TxIPv6},
 		{tx, txTSO, stack.TxTSO},
 	} {
 		if t.have&t.need == t.need {
