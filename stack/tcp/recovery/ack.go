@@ -96,6 +96,7 @@ type work struct {
 	dsack     bool
 	original  bool // something arrived that was sent once only, and before the loss
 	resent    bool // something arrived that was sent again
+	answered  bool // something is acknowledged cumulatively that was sent again in this episode
 	duplicate bool
 }
 
@@ -245,14 +246,17 @@ func (e *Engine) delivered(s *State, f *flight, w *work, r *record, end, n uint3
 			s.flags |= stateReordering
 			e.counters.ReorderingSeen++
 		}
-	} else {
-		w.resent = true
 	}
 	if seqLT(f.fack, end) {
 		f.fack = end
 	}
 	if r.flags&recResent != 0 { // which transmission arrived?
-		if w.ack.Flags&AckEcho != 0 && int32(w.ack.Echo-uint32((w.now-int64(rtt))/1000)) < 0 {
+		w.resent = true
+		sent := uint32((w.now - int64(rtt)) / 1000)
+		if f.flags&flightStamp != 0 && int32(sent-f.undoStamp) >= 0 && seqLEQ(end, w.ack.Ack) {
+			w.answered = true
+		}
+		if w.ack.Flags&AckEcho != 0 && int32(w.ack.Echo-sent) < 0 {
 			return
 		}
 		if rtt < s.MinRTT() {

@@ -115,7 +115,11 @@ func (e *Engine) afterTimeout(s *State, f *flight, w *work, r *Result, done bool
 func (e *Engine) spurious(s *State, f *flight, w *work) bool {
 	active := s.phase >= PhaseRecovery
 	switch {
-	case active && f.flags&flightStamp != 0 && w.acked != 0 && w.ack.Flags&AckEcho != 0 && int32(w.ack.Echo-f.undoStamp) < 0:
+	case active && w.answered && w.ack.Flags&AckEcho != 0 && int32(w.ack.Echo-f.undoStamp) < 0:
+		if s.phase == PhaseRecovery && s.flags&(stateSACK|stateReordering) == stateSACK { // overtaken, not lost
+			s.flags |= stateReordering
+			e.counters.ReorderingSeen++
+		}
 		e.counters.UndoneByTimestamp++ // Eifel, RFC 3522 §3.2: the ACK answers a transmission before the first retransmission
 		return true
 	case w.dsack && f.resentLen != 0 && f.undoResent == 0 && (active || f.flags&flightEnded != 0):
@@ -138,9 +142,6 @@ func (e *Engine) undo(s *State, f *flight, w *work, r *Result) {
 	s.CC.Notify(cc.EventUndo, &e.sample)
 	s.Backoff = 0
 	s.flags &^= stateSYNLost
-	if s.flags&stateSACK != 0 {
-		s.flags |= stateReordering
-	}
 	for i := f.lost.first; i != 0; i = e.rec(i).later {
 		e.rec(i).flags &^= recLost
 	}

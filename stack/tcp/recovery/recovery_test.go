@@ -232,6 +232,34 @@ func TestRFC3522_SpuriousByTimestamp(t *testing.T) {
 	c.want("phase", c.s.phase, PhaseRecovery)
 }
 
+// An old timestamp proves nothing if it answers a retransmission of an earlier episode that was still on its way.
+func TestRFC3522_RetransmissionOfAnEarlierEpisode(t *testing.T) {
+	c := dial(t)
+	c.s.CC.Cwnd, c.s.CC.Ssthresh = 20*seg, 10*seg
+	c.send(10, 0)
+	c.ack(100*ms, 0, blk(1, 4))
+	c.wantList("first episode", c.resend(), 0)
+	c.now += ms
+	c.send(6, ms) // 10 … 15, of which 12 is lost
+	c.ack(80*ms, 0, blk(1, 10))
+	c.ack(10*ms, 10, blk(11, 12), blk(13, 16))
+	c.want("phase", c.s.phase, PhaseRecovery)
+	for c.flight().lost.first != 0 {
+		c.ack(ms, 10, blk(11, 12), blk(13, 16))
+		c.resend()
+	}
+	echo := uint32(c.now / 1000)
+	c.now += 2 * ms
+	c.send(2, ms) // 16, 17
+	undo := c.e.counters.UndoneByTimestamp
+	c.flight().flags |= flightUndo | flightStamp // a later episode with its first retransmission now
+	c.flight().flags &^= flightEnded
+	c.flight().undoStamp = uint32(c.now / 1000)
+	c.input(90*ms, Ack{Ack: at(16), Flags: AckPure | AckEcho, Echo: echo})
+	c.want("UndoneByTimestamp", c.e.counters.UndoneByTimestamp, undo)
+	c.ack(ms, 18)
+}
+
 func TestRFC3708_SpuriousByDSACK(t *testing.T) {
 	c := dial(t)
 	c.s.CC.Ssthresh = 10 * seg
