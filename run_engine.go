@@ -18,6 +18,7 @@ import (
 	"github.com/fstack-go/fstack/internal/kernelend"
 	"github.com/fstack-go/fstack/stack"
 	"github.com/fstack-go/fstack/stack/netstack"
+	"github.com/fstack-go/fstack/stack/tcp"
 )
 
 // engine is what Run starts, in the order of start, and gives back in the opposite order.
@@ -32,9 +33,13 @@ type engine struct {
 	queues     []*dpdk.QueuePair
 	stack      *stack.Stack
 	net        *netstack.Netstack
+	tcp        *tcp.TCP // nil: netstack's serves
 	api        *Stack
 	failed     chan error  // the loop's, if it ends by itself
 	hurry      atomic.Bool // do not wait for what is still to be sent
+
+	reads    sync.Mutex // of readings
+	readings []reading  // by port
 
 	undo []func() error
 	once sync.Once
@@ -157,6 +162,7 @@ func (e *engine) openPorts() error {
 		}
 		e.ports, e.queues = append(e.ports, port), append(e.queues, q)
 	}
+	e.readings = make([]reading, len(e.ports))
 	return nil
 }
 
@@ -174,20 +180,28 @@ func (e *engine) configureKernelEnds() error {
 
 // makeStack puts ports and layers together.
 func (e *engine) makeStack() error {
-	if tcp := e.cfg.Stack.TCP; tcp != "netstack" {
-		return fmt.Errorf("[stack] tcp=%s: is not there yet; set tcp=netstack", tcp)
-	}
 	epoch := time.Now()
 	e.stack = stack.New(func() int64 { return int64(time.Since(epoch)) })
 	for _, q := range e.queues {
 		e.stack.AddPort(q)
 	}
+	own := e.cfg.Stack.TCP == "fstack"
 	var err error
-	if e.net, err = netstack.New(e.stack, netstack.Config{TCP: true}); err != nil {
+	if e.net, err = netstack.New(e.stack, netstack.Config{TCP: !own}); err != nil {
 		return err
 	}
 	e.later(func() error { e.net.Destroy(); return nil })
-	e.stack.AddLayer(e.net)
+	sockets, sysctlers := stack.Sockets(e.net), []sysctler(nil)
+	if own {
+		name := func(port int) string { return e.cfg.Ports[port].Name }
+		if e.tcp, err = tcp.New(e.stack, e.net, tcp.Config{PortName: name}); err != nil {
+			return err
+		}
+		e.later(e.tcp.Destroy)
+		e.stack.AddLayer(e.tcp)
+		sockets, sysctlers = e.tcp, []sysctler{e.tcp}
+	}
+	e.stack.AddLayer(e.net) // the last one: it takes what is left
 	for i, p := range e.cfg.Ports {
 		c := netstack.PortConfig{Name: p.Name, MTU: p.MTU, Addrs: p.Prefixes(), Gateway4: p.Gateway, Gateway6: p.Gateway6}
 		if err := e.portSysctl(&c); err != nil {
@@ -197,10 +211,10 @@ func (e *engine) makeStack() error {
 			return fmt.Errorf("[port%d]: %w", p.ID, err)
 		}
 	}
-	if err := e.setSysctls(); err != nil {
+	if err := e.setSysctls(sysctlers...); err != nil {
 		return err
 	}
-	e.api = NewStack(e.stack, e.net, e.net)
+	e.api = NewStack(e.stack, sockets, e.net)
 	e.api.Nameservers = e.cfg.Stack.Nameservers
 	return nil
 }

@@ -64,10 +64,8 @@ func Info() Instance {
 				info.Gateways = append(info.Gateways, g)
 			}
 		}
-		if link, err := e.ports[n].LinkStatus(); err == nil {
-			info.LinkUp = link.Up
-		}
-		info.MbufsInUse, info.MbufsTotal = e.ports[n].Mbufs()
+		r := e.reading(n)
+		info.LinkUp, info.MbufsInUse, info.MbufsTotal = r.link.Up, r.mbufs, r.pool
 		for _, v := range e.cfg.Vdevs {
 			if v.Name == info.DeviceInfo.Name {
 				info.Netns, info.KernelIface = v.Netns, v.Iface
@@ -78,7 +76,7 @@ func Info() Instance {
 	return i
 }
 
-// EachCounter calls f for each counter of the running stack: where it was counted ("loop", "netstack", "port 0"), its
+// EachCounter calls f for each counter of the running stack: where it was counted ("loop", "tcp", "netstack", "port 0"), its
 // name, what it counts, as a sentence, and its value.
 func EachCounter(f func(where, name, help string, value uint64)) {
 	e := current.Load()
@@ -89,14 +87,38 @@ func EachCounter(f func(where, name, help string, value uint64)) {
 		stack.EachCounter(counters, func(name, help string, value uint64) { f(where, name, help, value) })
 	}
 	each("loop", e.stack.Counters())
+	if e.tcp != nil {
+		each("tcp", e.tcp.Counters())
+	}
 	each("netstack", e.net.Counters())
 	for n, p := range e.ports {
 		where := fmt.Sprintf("port %d", p.ID())
-		if s, err := p.Stats(); err == nil {
-			each(where, s)
-		}
+		each(where, e.reading(n).stats)
 		each(where, e.queues[n].Counters())
 	}
+}
+
+// reading is what a device said when it was asked last. To ask takes system calls, in another namespace at that, so it
+// is done ten times a second at most, however often a page is loaded.
+type reading struct {
+	at          time.Time
+	link        dpdk.Link
+	mbufs, pool int
+	stats       dpdk.Stats
+}
+
+const readingAge = 100 * time.Millisecond
+
+func (e *engine) reading(n int) reading {
+	e.reads.Lock()
+	defer e.reads.Unlock()
+	if r, now := &e.readings[n], time.Now(); now.Sub(r.at) > readingAge {
+		*r = reading{at: now}
+		r.link, _ = e.ports[n].LinkStatus() // a device that does not tell is down and has counted nothing
+		r.stats, _ = e.ports[n].Stats()
+		r.mbufs, r.pool = e.ports[n].Mbufs()
+	}
+	return e.readings[n]
 }
 
 // version is this module's, as the binary's build information tells.

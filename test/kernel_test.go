@@ -20,9 +20,18 @@ import (
 	"github.com/fstack-go/fstack/test/stream"
 )
 
-func TestCurl(t *testing.T) {
+// eachTCP runs a test over gVisor's TCP and over our own.
+func eachTCP(t *testing.T, test func(t *testing.T, tcp string)) {
+	for _, tcp := range []string{"tcp=netstack", "tcp=fstack"} {
+		t.Run(tcp, func(t *testing.T) { test(t, tcp) })
+	}
+}
+
+func TestCurl(t *testing.T) { eachTCP(t, testCurl) }
+
+func testCurl(t *testing.T, tcp string) {
 	needs(t, "curl")
-	p := serve(t, "http")
+	p := serve(t, "http", tcp)
 	for _, host := range []string{addr4, "[" + addr6 + "]"} {
 		page := p.inside(t, "curl", "-sS", "--max-time", "10", "http://"+host+"/")
 		for _, want := range []string{"<th>lcore</th><td>0", "<code>net_tap0</code>", "driver net_tap", addr4, addr6, "turns of the loop", "frames received", "fstack0"} {
@@ -113,9 +122,11 @@ func cpuTime(t *testing.T, pid int) time.Duration {
 	return time.Duration(user+system) * time.Second / 100
 }
 
-func TestWrk(t *testing.T) {
+func TestWrk(t *testing.T) { eachTCP(t, testWrk) }
+
+func testWrk(t *testing.T, tcp string) {
 	needs(t, "wrk")
-	p := serve(t, "server")
+	p := serve(t, "server", tcp)
 	out := p.inside(t, "wrk", "-t1", "-c256", "-d3s", "--timeout", "5s", "http://"+addr4+"/")
 	t.Log(out)
 	if strings.Contains(out, "Socket errors") || strings.Contains(out, "Non-2xx") {
@@ -131,9 +142,11 @@ func TestWrk(t *testing.T) {
 }
 
 // TestBulk moves 1 GiB each way and compares checksums.
-func TestBulk(t *testing.T) {
+func TestBulk(t *testing.T) { eachTCP(t, testBulk) }
+
+func testBulk(t *testing.T, tcp string) {
 	needs(t)
-	p := serve(t, "server")
+	p := serve(t, "server", tcp)
 	c := p.client(t)
 	const size = 1 << 30
 	want := sha256.New()
@@ -189,9 +202,11 @@ func TestUDPEcho(t *testing.T) {
 	}
 }
 
-func TestTCPEcho(t *testing.T) {
+func TestTCPEcho(t *testing.T) { eachTCP(t, testTCPEcho) }
+
+func testTCPEcho(t *testing.T, tcp string) {
 	needs(t)
-	p := serve(t, "server")
+	p := serve(t, "server", tcp)
 	c, err := p.dial("tcp", addr4+":7")
 	if err != nil {
 		t.Fatal(err)
@@ -211,9 +226,11 @@ func TestTCPEcho(t *testing.T) {
 }
 
 // TestNoLeak connects and closes 1,000 times, from both ends, and looks at what is in use.
-func TestNoLeak(t *testing.T) {
+func TestNoLeak(t *testing.T) { eachTCP(t, testNoLeak) }
+
+func testNoLeak(t *testing.T, tcp string) {
 	needs(t)
-	p := serve(t, "server")
+	p := serve(t, "server", tcp)
 	c := p.client(t)
 	round := func(n int) {
 		for i := range n {

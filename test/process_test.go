@@ -55,7 +55,7 @@ var instances atomic.Int32
 func configText(prefix, netns string, extra ...string) string {
 	lines := []string{
 		"[dpdk]", "lcore_mask=1", "no_huge=1", "file_prefix=" + prefix, "port_list=0", "nb_vdev=1", "",
-		"[stack]", "idle=adaptive", "",
+		"[stack]", "idle=adaptive", "tcp=netstack", "",
 		"[port0]", "addr=" + addr4, "netmask=255.255.255.0", "gateway=192.168.1.1", "addr6=" + addr6, "gateway6=fd00:192:168:1::1", "",
 		"[vdev0]", "devargs=net_tap0,iface=fstack0", "netns=" + netns, "kernel_addr=192.168.1.1/24;fd00:192:168:1::1/64", "",
 		"[freebsd.sysctl]", "net.inet6.ip6.dad_count=0",

@@ -15,11 +15,13 @@ import (
 )
 
 // TestGraceful asks the program to end while a request is in flight: that one finishes, new ones are refused.
-func TestGraceful(t *testing.T) {
+func TestGraceful(t *testing.T) { eachTCP(t, testGraceful) }
+
+func testGraceful(t *testing.T, tcp string) {
 	needs(t)
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(s.String(), func(t *testing.T) {
-			p := serve(t, "server")
+			p := serve(t, "server", tcp)
 			c := p.client(t)
 			if _, err := get(c, "http://"+addr4+"/"); err != nil { // a connection that will be idle
 				t.Fatal(err)
@@ -50,9 +52,11 @@ func TestGraceful(t *testing.T) {
 }
 
 // TestLastBytes: what was written just before the end still arrives.
-func TestLastBytes(t *testing.T) {
+func TestLastBytes(t *testing.T) { eachTCP(t, testLastBytes) }
+
+func testLastBytes(t *testing.T, tcp string) {
 	needs(t)
-	p := serve(t, "server")
+	p := serve(t, "server", tcp)
 	conn, err := p.dial("tcp", addr4+":80")
 	if err != nil {
 		t.Fatal(err)

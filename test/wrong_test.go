@@ -22,7 +22,7 @@ func TestWrongStart(t *testing.T) {
 	}{
 		{"mask is not hexadecimal", []string{"lcore_mask=g"}, []string{"config.ini:2: [dpdk] lcore_mask=g", "hexadecimal"}},
 		{"lcore that is not there", []string{"lcore_mask=80000000000000000000000000000000"}, []string{"lcore 127", "no such CPU"}},
-		{"address", []string{"addr=192.168.1.256"}, []string{"config.ini:12: [port0] addr=192.168.1.256", "IPv4"}},
+		{"address", []string{"addr=192.168.1.256"}, []string{"config.ini:13: [port0] addr=192.168.1.256", "IPv4"}},
 		{"netmask", []string{"netmask=255.255.0.255"}, []string{"[port0] netmask=255.255.0.255", "ones followed by zeros"}},
 		{"gateway outside the net", []string{"gateway=10.0.0.1"}, []string{"[port0] gateway=10.0.0.1", "outside the port's net 192.168.1.0/24"}},
 		{"MTU", []string{"netmask=255.255.255.0\nmtu=100"}, []string{"[port0] mtu=100", "576 to 9600"}},
@@ -31,7 +31,7 @@ func TestWrongStart(t *testing.T) {
 		{"driver that is not there", []string{"devargs=net_nosuch0,iface=x"}, []string{"net_nosuch0", "rte_eal_hotplug_add"}},
 		{"device string that the driver refuses", []string{"devargs=net_af_packet0,iface=nosuch"}, []string{"rte_eal_hotplug_add net_af_packet0", "SIOCGIFINDEX"}},
 		{"device string that the driver does not know", []string{"devargs=net_tap0,iface=x,bogus=1"}, []string{"net_tap0", "bogus=1", "net_tap takes iface"}},
-		{"tcp that is not there", []string{"idle=adaptive\ntcp=other"}, []string{"[stack] tcp=other", "netstack"}},
+		{"tcp that is not there", []string{"tcp=other"}, []string{"[stack] tcp=other", "netstack"}},
 		{"sysctl", []string{"net.inet6.ip6.dad_count=no"}, []string{"[freebsd.sysctl] net.inet6.ip6.dad_count=no", "must be a number"}},
 		{"hugepages wanted and too few", []string{"no_huge=0\nmemory=1000000"}, []string{"dpdk-hugepages.py --setup"}},
 	} {
