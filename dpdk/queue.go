@@ -35,6 +35,7 @@ type QueuePair struct {
 	rx    []stack.Frame
 	port  *Port
 	index int
+	node  int // NUMA node of its frames
 	rxFD  int
 	event bool // rxFD is an eventfd
 }
@@ -60,7 +61,7 @@ func (p *Port) QueuePair(i int) (*QueuePair, error) {
 	if p.queues[i] != nil {
 		return p.queues[i], nil
 	}
-	q := &QueuePair{port: p, index: i, rxFD: -1}
+	q := &QueuePair{port: p, index: i, node: p.pools[i].socket, rxFD: -1}
 	q.c = (*C.struct_fs_queue)(C.calloc(1, C.sizeof_struct_fs_queue))
 	q.c.port, q.c.queue, q.c.pool = p.cid(), C.uint16_t(i), p.pools[i].pool
 	q.c.lcore = C.uint32_t(p.lcoreOf(i))
@@ -113,12 +114,15 @@ func (q *QueuePair) Info() stack.DeviceInfo {
 	p := q.port
 	return stack.DeviceInfo{
 		Name: p.name, Driver: p.driver, MAC: p.mac, MTU: p.config.MTU, Offloads: p.offers,
-		Socket: p.pools[q.index].socket, Queue: q.index, Queues: p.config.Queues,
+		Socket: q.node, Queue: q.index, Queues: p.config.Queues,
 	}
 }
 
-// Counters are the queue pair's own. They may be read from anywhere; they are exact between two exchanges.
+// Counters are the queue pair's own. They may be read from anywhere; they are exact between two exchanges, and zero once
+// it is closed.
 func (q *QueuePair) Counters() QueueCounters {
+	eal.mu.Lock() // close frees them
+	defer eal.mu.Unlock()
 	if q.c == nil {
 		return QueueCounters{}
 	}

@@ -264,3 +264,66 @@ func TestBadPorts(t *testing.T) {
 		t.Errorf("queue pair 1 of 1: %v", err)
 	}
 }
+
+// TestReadWhileClosing has another goroutine, as a page that shows the counters, look at a port that closes.
+func TestReadWhileClosing(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	startEAL(t, nil)
+	p, q := openVdev(t, "net_ring0", "", nil, PortConfig{})
+	for range 3 {
+		send(t, q, make([]byte, 8)) // too short: counted
+	}
+	q.Flush()
+	want := q.Info()
+	stop, seen := make(chan struct{}), make(chan int)
+	go func() {
+		for n := 0; ; n++ {
+			q.Counters()
+			if got := q.Info(); got.Socket != want.Socket || got.Name != want.Name {
+				t.Errorf("%+v while it closes, %+v before", got, want)
+			}
+			select {
+			case <-stop:
+				seen <- n
+				return
+			default:
+			}
+		}
+	}()
+	if n := q.Counters().DropTxBadLength; n != 3 {
+		t.Errorf("%d frames dropped, want 3", n)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	close(stop)
+	if n := <-seen; n == 0 {
+		t.Log("the other goroutine saw the open port only")
+	}
+	if c := q.Counters(); c != (QueueCounters{}) {
+		t.Errorf("counters of a closed queue pair: %+v", c)
+	}
+	if got := q.Info(); got.Socket != want.Socket {
+		t.Errorf("%+v after Close, %+v before", got, want)
+	}
+}
+
+// TestLeavesNoFiles starts EAL without hugepages and without files, which EAL's own option for it does not allow.
+func TestLeavesNoFiles(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	startEAL(t, func(c *Config) { c.InMemory = true })
+	dir := runtimeDir(eal.config.FilePrefix)
+	if files, _ := os.ReadDir(dir); len(files) > 0 {
+		t.Errorf("%s holds %v", dir, files)
+	}
+	_, q := openVdev(t, "net_ring0", "", nil, PortConfig{})
+	send(t, q, make([]byte, 60))
+	q.Flush()
+	if q.Exchange(); len(q.Queue().Rx) != 1 {
+		t.Errorf("%d frames came back, want 1", len(q.Queue().Rx))
+	}
+}
