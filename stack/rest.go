@@ -3,7 +3,7 @@ package stack
 import (
 	"fmt"
 	"os"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,9 +16,11 @@ import (
 type rest struct {
 	epoll    *os.File
 	raw      syscall.RawConn
-	event    atomic.Int64 // the eventfd, 0: closed
 	sleepers []Sleeper
 	max      time.Duration
+
+	mu    sync.Mutex // of event: a late kick must not write to whatever has the number after close
+	event int        // the eventfd, 0: closed
 }
 
 func (r *rest) open(ports []Device) error {
@@ -28,6 +30,7 @@ func (r *rest) open(ports []Device) error {
 		return fmt.Errorf("epoll_create1: %w", err)
 	}
 	if err := unix.SetNonblock(ep, true); err != nil { // so that os.File registers it with the poller
+		unix.Close(ep)
 		return fmt.Errorf("epoll descriptor: %w", err)
 	}
 	r.epoll = os.NewFile(uintptr(ep), "rest")
@@ -36,7 +39,9 @@ func (r *rest) open(ports []Device) error {
 		r.close()
 		return fmt.Errorf("eventfd: %w", err)
 	}
-	r.event.Store(int64(ev))
+	r.mu.Lock()
+	r.event = ev
+	r.mu.Unlock()
 	fds := []int{ev}
 	r.sleepers = nil
 	for _, d := range ports {
@@ -62,8 +67,11 @@ func (r *rest) open(ports []Device) error {
 }
 
 func (r *rest) close() {
-	if ev := r.event.Swap(0); ev != 0 {
-		unix.Close(int(ev))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.event != 0 {
+		unix.Close(r.event)
+		r.event = 0
 	}
 	r.epoll.Close()
 }
@@ -86,12 +94,14 @@ func (r *rest) wait(d time.Duration) {
 		return n > 0 || err != nil && err != unix.EINTR
 	})
 	var count [8]byte
-	unix.Read(int(r.event.Load()), count[:])
+	unix.Read(r.event, count[:]) // the loop's own goroutine changes event
 }
 
 func (r *rest) kick() {
-	if ev := r.event.Load(); ev != 0 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.event != 0 {
 		one := [8]byte{1}
-		unix.Write(int(ev), one[:]) // EAGAIN: it is signalled already
+		unix.Write(r.event, one[:]) // EAGAIN: it is signalled already
 	}
 }
