@@ -353,7 +353,8 @@ func (t *TCP) inputAck(i uint32, p *pcb, s *segment) bool {
 		a.Flags |= recovery.AckPure
 	}
 	t.echo(p, s, &a)
-	if s.flags&wire.ECE != 0 && p.flags&flagECN != 0 {
+	if s.flags&wire.ECE != 0 && p.flags&(flagECN|flagCWR) == flagECN && after(s.ack, p.cwrSeq) {
+		// RFC 3168 §6.1.2: once a window. Until CWR has arrived the peer repeats what was answered already.
 		a.Flags |= recovery.AckECE
 	}
 	if p.flags&flagSACK != 0 && s.opts.blocks > 0 {
@@ -394,11 +395,12 @@ func (t *TCP) permitted(p *pcb) uint32 {
 // acked frees n acknowledged units of sequence space and goes on to the next state if the FIN was among them.
 func (t *TCP) acked(i uint32, p *pcb, n uint32) {
 	p.progress = t.nowMS
+	p.soft = 0
 	data := min(n, p.snd.len)
 	if data > 0 {
 		t.chunks.drop(&p.snd, data)
 		p.acked += uint64(data)
-		if p.rec.Una == p.rec.Nxt {
+		if p.rec.Una == p.rec.Nxt || p.snd.len == 0 {
 			p.setNxt(cursor{})
 		}
 		if p.flags&flagSndLocked == 0 && t.sys.sendAuto != 0 {

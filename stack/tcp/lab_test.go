@@ -67,9 +67,14 @@ func (d *handDevice) Flush() {
 	d.queue.Sent(len(d.queue.Taken()))
 }
 
+var (
+	benchPeer = netip.MustParseAddr("10.0.0.9")
+	benchHost = netip.MustParseAddr("10.0.0.1")
+)
+
 func newBench(t testing.TB, cfg Config) *bench {
 	t.Helper()
-	b := &bench{t: t, dev: newHandDevice(), now: int64(time.Hour), peer: netip.MustParseAddr("10.0.0.9")}
+	b := &bench{t: t, dev: newHandDevice(), now: int64(time.Hour), peer: benchPeer}
 	if cfg.Connections == 0 {
 		cfg.Connections, cfg.Memory = 1<<14, 16<<20
 	}

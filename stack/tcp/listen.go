@@ -87,14 +87,8 @@ func (t *TCP) inputListen(l uint32, lp *pcb, s *segment) {
 	t.clampReceive(p)
 	p.state = stateSynRcvd
 	t.rec.Init(&p.rec, p.iss)
-	p.flags |= flagSyn | flagHalf
-	p.qnext, p.qprev = q.halves, 0
-	if q.halves != 0 {
-		t.pcbs.at(q.halves).qprev = i
-	}
-	q.halves = i
-	q.half++
-	t.halfOpen++
+	p.flags |= flagSyn
+	t.halve(i, p, q)
 	t.mark(i, p)
 }
 
@@ -158,6 +152,10 @@ func (t *TCP) offer(p *pcb) {
 // establish goes to ESTABLISHED, from either side.
 func (t *TCP) establish(i uint32, p *pcb, s *segment) {
 	p.state = stateEstablished
+	if p.flags&flagShutWr != 0 { // closed in SYN-RECEIVED: the FIN may go now
+		t.mark(i, p)
+	}
+	p.cwrSeq = p.iss
 	p.flags &^= flagSyn
 	p.flags |= flagDone
 	t.rec.Established(&p.rec, recovery.Options{
@@ -175,6 +173,9 @@ func (t *TCP) establish(i uint32, p *pcb, s *segment) {
 	}
 	if o := t.opts.at(p.opts); o.deferAccept != 0 && len(s.payload) == 0 && s.flags&wire.FIN == 0 {
 		p.flags |= flagDeferred
+		if p.flags&flagHalf == 0 { // made from a cookie
+			t.halve(i, p, t.listens.at(t.pcbs.at(p.parent).ext))
+		}
 		p.timeKeep = t.now + int64(o.deferAccept)*1e9
 		t.arm(i, p, p.timeKeep)
 		return
@@ -205,6 +206,18 @@ func (t *TCP) offerAccept(i uint32, p *pcb) {
 	q.last = i
 	q.waiting++
 	t.notify(lp, stack.EventIn)
+}
+
+// halve puts a connection on the list of those that are not to be accepted yet.
+func (t *TCP) halve(i uint32, p *pcb, q *listener) {
+	p.flags |= flagHalf
+	p.qnext, p.qprev = q.halves, 0
+	if q.halves != 0 {
+		t.pcbs.at(q.halves).qprev = i
+	}
+	q.halves = i
+	q.half++
+	t.halfOpen++
 }
 
 // unhalf takes a connection off the list of half-open ones.

@@ -258,6 +258,7 @@ func (t *TCP) sendData(i uint32, p *pcb, n uint32, fin, last, push bool, now int
 	p.flags &^= flagForce
 	if flags&wire.CWR != 0 {
 		p.flags &^= flagCWR
+		p.cwrSeq = p.rec.Nxt - size
 	}
 	if n > 0 && n < uint32(p.mss) {
 		p.sndShort = p.rec.Nxt

@@ -200,6 +200,7 @@ type pcb struct {
 	sndUp    uint32
 	sndShort uint32 // end of the last segment that was not full
 	rcvUp    uint32 // the urgent byte
+	cwrSeq   uint32 // where CWR was said last
 	progress uint32 // ms, when data in flight last was acknowledged or began
 
 	acked    uint64 // statistics: bytes

@@ -147,10 +147,7 @@ func (t *TCP) exhausted(p *pcb) syscall.Errno {
 	o := t.opts.at(p.opts)
 	n := int(p.rec.Retries)
 	age := int64(t.nowMS - p.progress)
-	why := syscall.ETIMEDOUT
-	if p.soft != 0 {
-		why = syscall.Errno(p.soft)
-	}
+	why := p.reason()
 	switch {
 	case p.state == stateSynSent:
 		if o.synCount != 0 && n > int(o.synCount) || age >= int64(t.sys.keepInit) || o.userTimeout != 0 && age >= int64(o.userTimeout) {
@@ -168,6 +165,14 @@ func (t *TCP) exhausted(p *pcb) syscall.Errno {
 		return why
 	}
 	return 0
+}
+
+// reason is the errno of a connection that is given up: what an ICMP error or the lack of a route said, if there was one.
+func (p *pcb) reason() syscall.Errno {
+	if p.soft != 0 {
+		return syscall.Errno(p.soft)
+	}
+	return syscall.ETIMEDOUT
 }
 
 // orphanRetries is how often data of a closed socket is sent again.

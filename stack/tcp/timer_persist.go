@@ -1,10 +1,6 @@
 package tcp
 
-import (
-	"syscall"
-
-	"github.com/fstack-go/fstack/stack"
-)
+import "github.com/fstack-go/fstack/stack"
 
 // The persist timer runs when there is something to send, nothing in flight, and nothing may be sent: because the
 // window is closed (RFC 9293 §3.8.6.1), too small to be worth it (§3.8.6.2.1), or the application wants to add more.
@@ -17,7 +13,7 @@ const (
 
 // setPersist starts it if that is so. all is what waits, wnd the window that is left.
 func (t *TCP) setPersist(i uint32, p *pcb, all, wnd uint32) {
-	if p.rec.Una != p.rec.Nxt || p.flags&(flagPersist|flagProbe) != 0 {
+	if p.rec.Una != p.rec.Nxt || p.flags&flagPersist != 0 {
 		return
 	}
 	p.flags |= flagPersist
@@ -48,7 +44,7 @@ func (t *TCP) persistWait(p *pcb) int64 {
 
 func (t *TCP) stopPersist(p *pcb) {
 	if p.flags&flagPersist != 0 {
-		p.flags &^= flagPersist
+		p.flags &^= flagPersist | flagProbe
 		p.timeKeep = 0
 	}
 }
@@ -65,7 +61,7 @@ func (t *TCP) firePersist(i uint32, p *pcb) {
 	case int(p.probes-p.answered) > t.sys.retries, p.flags&flagOrphan != 0 && p.probes-p.answered > orphanRetries,
 		o.userTimeout != 0 && p.probes != 0 && t.nowMS-p.progress >= o.userTimeout:
 		// RFC 9293 §3.8.6.1: not while probes are answered, but for the time that the user has set (RFC 5482).
-		t.giveUp(i, p, syscall.ETIMEDOUT)
+		t.giveUp(i, p, p.reason())
 		return
 	}
 	if p.sndWnd > 0 {
@@ -140,7 +136,7 @@ func (t *TCP) fireKeepAlive(i uint32, p *pcb) {
 	}
 	if p.probes >= most || o.userTimeout != 0 && p.probes > 0 && idle >= o.userTimeout {
 		t.counters.KeepAliveDrops++
-		t.giveUp(i, p, syscall.ETIMEDOUT)
+		t.giveUp(i, p, p.reason())
 		return
 	}
 	p.probes++
