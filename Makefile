@@ -80,7 +80,7 @@ fuzz: ## run each fuzz target for a while (FUZZTIME=30s)
 .PHONY: bench
 bench: build ## print what a request costs here and in the kernel, in one run
 	@mkdir -p bin/bench
-	@$(GO) build -o bin/bench/ ./bench/...
+	@$(GO) build -o bin/bench/ ./bench/... ./examples/epoll
 	@$(SUDO) bin/bench/bench
 
 .PHONY: lint

@@ -58,7 +58,11 @@ func start(cfg *config.Config, log *slog.Logger) (*engine, error) {
 		}
 	}
 	current.Store(e)
-	e.later(func() error { current.Store(nil); return nil })
+	e.later(func() error {
+		e.logCounters()
+		current.Store(nil)
+		return nil
+	})
 	return e, nil
 }
 
@@ -257,6 +261,18 @@ func (e *engine) drain() {
 		}
 		time.Sleep(tick)
 	}
+}
+
+// logCounters leaves the last word of what was counted in the log, for those who want to know at level debug.
+func (e *engine) logCounters() {
+	if !e.log.Enabled(ending, slog.LevelDebug) {
+		return
+	}
+	EachCounter(func(where, name, help string, value uint64) {
+		if value > 0 {
+			e.log.Debug("counted", "where", where, "name", name, "value", value, "what", help)
+		}
+	})
 }
 
 // pin ties the process to its lcore: the loop needs no second CPU, and two would only pass its memory to and fro.

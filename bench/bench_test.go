@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -36,20 +37,49 @@ func TestParseWrk(t *testing.T) {
 	}
 }
 
+func TestParseLoad(t *testing.T) {
+	r, err := parseLoad(`{"requests_per_second":1000.5,"seconds":2,"idle_share":0.01,"failures":3,"latency_us":{"p50":12.5,"p99":80}}`)
+	if err != nil || r.Requests != 2001 || r.P50 != 12500*time.Nanosecond || r.P99 != 80*time.Microsecond {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if !strings.Contains(r.Errors, "3 failures") || !strings.Contains(r.Errors, "99 %") {
+		t.Errorf("a doubtful measurement goes as %q", r.Errors)
+	}
+	if _, err := parseLoad("load: no"); err == nil {
+		t.Error("a failed run was taken for a result")
+	}
+}
+
 func TestTable(t *testing.T) {
-	kernel, own := &system{name: "kernel", kernel: true}, &system{name: "own"}
-	var rows []*row
-	for _, l := range loads {
-		rows = append(rows,
-			&row{kernel, l, []result{{Rate: 100}, {Rate: 90}, {Rate: 110}}, []float64{10, 20, 30}},
-			&row{own, l, []result{{Rate: 150}, {Rate: 250}, {Rate: 200}}, []float64{5, 5, 5}})
+	kernel, own := &system{name: "kernel"}, &system{name: "own", tcp: "fstack"}
+	busy := func(ns ...time.Duration) (all []result) {
+		for i, n := range ns {
+			all = append(all, result{Requests: 10, Busy: 10 * n, Rate: float64(100 * (i + 1))})
+		}
+		return all
+	}
+	rows := []*row{
+		{system: kernel, load: loads[0], results: busy(30, 20, 10)},
+		{system: own, load: loads[0], results: busy(5, 5, 5, 5, 5, 5, 5)},
+		{system: own, load: loads[3], skipped: "no free hugepages"},
 	}
 	var out strings.Builder
-	print(&out, &run{conns: 64, span: time.Second}, rows)
-	if n := strings.Count(out.String(), "(2.00)"); n != len(loads) {
-		t.Errorf("the rate of 200 to 100 stands %d times as (2.00), want %d:\n%s", n, len(loads), out.String())
+	(&bench{conns: 64, span: time.Second, rounds: 3}).print(&out, rows)
+	for _, want := range []string{"400 (2.00)", " 5 ", "(0.25)", "(no free hugepages)"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
 	}
-	if n := strings.Count(out.String(), "(0.25)"); n != len(loads) {
-		t.Errorf("the cost of 5 to 20 stands %d times as (0.25), want %d:\n%s", n, len(loads), out.String())
+}
+
+func TestRows(t *testing.T) {
+	b := &bench{}
+	if err := b.check("("); err == nil {
+		t.Error("a broken -only was accepted")
+	}
+	b.only = regexp.MustCompile("^net/http.*TAP")
+	rows := b.rows()
+	if len(rows) != 2 || rows[0].system.tcp != "netstack" || rows[1].system.tcp != "fstack" {
+		t.Errorf("%d rows", len(rows))
 	}
 }

@@ -1,7 +1,13 @@
 // Command bench prints, in one table, what requests cost on this stack and on the kernel's, measured alternately in one
-// run with the same Go handler, on one CPU for the server and another for the load.
+// run: one CPU for the server, another for the load.
 //
-//	sudo bench [-rounds 3] [-time 2s] [-c 64]
+//	sudo bench [-rounds 3] [-time 2s] [-conns 64] [-only regexp]
+//
+//	kernel:  server ─ kernel's stack ─ veth ─ kernel's stack ─ wrk
+//	TAP:     server ─ stack ─ TAP ─ kernel's stack ─ wrk
+//	virtio:  server ─ stack ─ virtio_user ─ vhost ─ load
+//
+// Each measurement starts its server anew, in network namespaces that are removed afterwards.
 package main
 
 import (
@@ -13,71 +19,90 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"slices"
+	"regexp"
 	"syscall"
 	"time"
 )
 
 func main() {
 	log.SetFlags(0)
-	rounds := flag.Int("rounds", 3, "how often each row is measured; the median counts")
-	span := flag.Duration("time", 2*time.Second, "how long each measurement takes")
-	conns := flag.Int("c", 64, "open connections")
+	var b bench
+	flag.IntVar(&b.rounds, "rounds", 3, "how often each row is measured; the median counts")
+	flag.DurationVar(&b.span, "time", 2*time.Second, "how long each measurement takes, in whole seconds")
+	flag.IntVar(&b.conns, "conns", 64, "open connections")
+	only := flag.String("only", "", "measure only the rows whose text this `regexp` matches")
 	flag.Parse()
-	if err := bench(*rounds, *span, *conns); err != nil {
+	err := b.check(*only)
+	if err == nil {
+		err = b.run()
+	}
+	if err != nil {
 		log.Fatal("bench: ", err)
 	}
 }
 
-func bench(rounds int, span time.Duration, conns int) (err error) {
+// bench is one run of the benchmarks.
+type bench struct {
+	rounds, conns int
+	span          time.Duration
+	only          *regexp.Regexp
+	programs      string // directory of server, epoll and load
+	dir           string // for config files and sockets
+}
+
+func (b *bench) check(only string) (err error) {
+	if b.only, err = regexp.Compile(only); err != nil {
+		return fmt.Errorf("-only: %w", err)
+	}
+	if b.rounds < 1 || b.conns < 1 || b.span < time.Second || b.span%time.Second != 0 {
+		return errors.New("-rounds and -conns must be at least 1, -time whole seconds")
+	}
 	if os.Getuid() != 0 {
 		return errors.New("needs root for network namespaces and TAP devices")
 	}
 	for _, p := range []string{"ip", "wrk", "taskset"} {
 		if _, err := exec.LookPath(p); err != nil {
-			return fmt.Errorf("needs the program %s (make deps installs what the tests need: scripts/deps test)", p)
+			return fmt.Errorf("needs the program %s; scripts/deps test installs it", p)
 		}
 	}
 	self, err := os.Executable()
-	if err != nil {
+	b.programs = filepath.Dir(self)
+	return err
+}
+
+func (b *bench) run() error {
+	var err error
+	if b.dir, err = os.MkdirTemp("", "fst-bench-"); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "fst-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(b.dir)
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGTERM)
 
-	b := &run{dir: dir, server: filepath.Join(filepath.Dir(self), "server"), span: span, conns: conns}
-	defer func() { err = errors.Join(err, b.stop()) }()
-	if err := b.start(); err != nil {
-		return err
+	rows := b.rows()
+	if len(rows) == 0 {
+		return errors.New("-only matches no row")
 	}
-	var rows []*row
-	for _, s := range b.systems {
-		for _, l := range loads {
-			rows = append(rows, &row{system: s, load: l})
-		}
-	}
-	for round := range rounds {
-		for i := range loads { // systems alternate within a load
-			for _, s := range b.systems {
-				select {
-				case <-interrupted:
-					return errors.New("interrupted")
-				default:
-				}
-				at := slices.IndexFunc(rows, func(r *row) bool { return r.system == s && r.load.name == loads[i].name })
-				if err := b.measure(rows[at]); err != nil {
-					return fmt.Errorf("%s, %s: %w", s.name, loads[i].name, err)
-				}
-				fmt.Fprintf(os.Stderr, "\rround %d of %d: %s, %s          ", round+1, rounds, s.name, loads[i].name)
+	for round := range b.rounds {
+		for _, r := range rows {
+			select {
+			case <-interrupted:
+				return errors.New("interrupted")
+			default:
 			}
+			if r.skipped != "" {
+				continue
+			}
+			fmt.Fprintf(os.Stderr, "\r%-78s", fmt.Sprintf("round %d of %d: %s, %s", round+1, b.rounds, r.load.name, r.system.name))
+			res, err := b.measure(r)
+			if err != nil {
+				r.skipped = err.Error()
+				continue
+			}
+			r.results = append(r.results, res)
 		}
 	}
-	fmt.Fprintf(os.Stderr, "\r%70s\r", "")
-	print(os.Stdout, b, rows)
+	fmt.Fprintf(os.Stderr, "\r%78s\r", "")
+	b.print(os.Stdout, rows)
 	return nil
 }

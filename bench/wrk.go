@@ -1,17 +1,19 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
 	"time"
 )
 
-// result is what one run of a load generator found.
+// result is what one measurement found.
 type result struct {
 	Requests uint64        // in all
 	Rate     float64       // per second
 	P50, P99 time.Duration // latency of a request
+	Busy     time.Duration // of the server, in all
 	Errors   string        // empty: none
 }
 
@@ -42,6 +44,32 @@ func parseWrk(out string) (r result, err error) {
 	}
 	if m := wrkErrors.FindStringSubmatch(out); m != nil {
 		r.Errors = m[1]
+	}
+	return r, nil
+}
+
+// parseLoad reads the line of JSON that load prints.
+func parseLoad(out string) (r result, err error) {
+	var says struct {
+		Requests float64 `json:"requests_per_second"`
+		Seconds  float64 `json:"seconds"`
+		Idle     float64 `json:"idle_share"`
+		Failures uint64  `json:"failures"`
+		Latency  struct {
+			P50 float64 `json:"p50"`
+			P99 float64 `json:"p99"`
+		} `json:"latency_us"`
+	}
+	if err := json.Unmarshal([]byte(out), &says); err != nil {
+		return r, fmt.Errorf("load: %w in %q", err, out)
+	}
+	us := func(f float64) time.Duration { return time.Duration(f * 1e3).Round(100 * time.Nanosecond) }
+	r = result{Requests: uint64(says.Requests * says.Seconds), Rate: says.Requests, P50: us(says.Latency.P50), P99: us(says.Latency.P99)}
+	if says.Failures > 0 {
+		r.Errors = fmt.Sprintf("%d failures", says.Failures)
+	}
+	if says.Idle < .05 {
+		r.Errors += fmt.Sprintf(" (the load generator was busy %.0f %% of the time)", 100*(1-says.Idle))
 	}
 	return r, nil
 }

@@ -188,7 +188,7 @@ func (l *client) expire(i uint32) {
 		c.sndNxt = c.sndMax - 1
 		l.want(i, sendFIN)
 	case l.mode == modeSource:
-		c.sndNxt = c.sndUna
+		c.sndNxt, c.recovering = c.sndUna, false
 		l.want(i, sendData)
 	default: // all of it: the peer leaves out what it has
 		c.sndNxt = c.sndMax - uint32(len(l.options.request))

@@ -4,6 +4,7 @@ package main
 type conn struct {
 	sndUna, sndNxt, sndMax uint32 // sndMax: the highest that was ever sent; sndNxt goes back when it is sent again
 	rcvNxt                 uint32
+	recover                uint32 // with recovering: what must be acknowledged to end it
 	window                 uint32 // the peer's, in bytes
 	tuple                  uint32 // our address and port, see client.address
 	begun                  int64  // when the request began, or with a connection for each request, the connection
@@ -15,7 +16,8 @@ type conn struct {
 	tries                  uint8 // how often the same was sent
 	dupAcks                uint8
 	queued                 bool
-	_                      [17]byte
+	recovering             bool // source: a segment was lost (RFC 6582)
+	_                      [12]byte
 }
 
 const toFIN = -1
@@ -38,6 +40,7 @@ const (
 	sendSYN todo = 1 << iota
 	sendRequest
 	sendData
+	sendLost
 	sendFIN
 	sendACK
 	sendRST

@@ -165,6 +165,10 @@ func (l *client) segment(i uint32, c *conn, tcp *wire.TCP, p []byte) {
 		old := c.rcvNxt - seq
 		if fin := uint32(flags & fFIN); old >= uint32(len(p))+fin {
 			l.counters.Duplicates++
+			if c.state != open && c.sndUna != c.sndMax { // our FIN was lost, too: it goes with the ACK
+				c.sndNxt = c.sndMax - 1
+				l.want(i, sendFIN)
+			}
 			l.want(i, sendACK)
 			return
 		}
@@ -203,6 +207,11 @@ func (l *client) acknowledged(i uint32, c *conn, tcp *wire.TCP, payload int) {
 		if before(c.sndNxt, ack) {
 			c.sndNxt = ack
 		}
+		if c.recovering && before(ack, c.recover) { // RFC 6582 §3.2 step 3: the next one is lost, too
+			c.todo |= sendLost
+		} else {
+			c.recovering = false
+		}
 		switch {
 		case ack != c.sndMax:
 			l.timers[i] = l.now + int64(rto)
@@ -211,10 +220,10 @@ func (l *client) acknowledged(i uint32, c *conn, tcp *wire.TCP, payload int) {
 		default:
 			l.timers[i] = 0
 		}
-	case l.mode == modeSource && ack == c.sndUna && payload == 0 && window == c.window && ack != c.sndMax:
-		if c.dupAcks++; c.dupAcks == 3 { // RFC 5681 §3.2, and all that follows again
-			l.counters.Resent++
-			c.sndNxt = c.sndUna
+	case l.mode == modeSource && ack == c.sndUna && payload == 0 && window == c.window && ack != c.sndMax && c.dupAcks < 3:
+		if c.dupAcks++; c.dupAcks == 3 && !c.recovering { // RFC 6582 §3.2 step 2
+			c.recovering, c.recover = true, c.sndMax
+			c.todo |= sendLost
 		}
 	}
 	c.window = window

@@ -73,6 +73,19 @@ func (l *client) sent(i uint32, c *conn, length uint32) {
 
 // sendStream fills the peer's window, in whole segments unless nothing is under way.
 func (l *client) sendStream(i uint32, c *conn) bool {
+	if c.todo&sendLost != 0 && c.sndUna != c.sndMax {
+		f := l.queue.Alloc()
+		if f == nil {
+			return false
+		}
+		l.put(f, l.data, c, c.sndUna)
+		if n := c.sndMax - c.sndUna; n < l.mss {
+			l.shorten(f, n)
+		}
+		l.counters.Resent++
+		l.timers[i] = l.now + int64(rto)
+	}
+	c.todo &^= sendLost
 	for {
 		flight := c.sndNxt - c.sndUna
 		room := min(c.window, uint32(l.options.window)) - flight

@@ -2,28 +2,20 @@
 //
 //	server -on fstack|kernel [-c config.ini]
 //
-// Port 80 is net/http, port 81 a plain loop over a net.Conn that answers each request read with the same bytes, port 82
-// tells Stats as JSON.
+// Port 80 is net/http, port 81 a plain loop over a net.Conn that answers each request read with the same bytes.
 package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"log"
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
 
 	"github.com/fstack-go/fstack"
 )
-
-// Stats are running totals.
-type Stats struct {
-	BusyNanos int64 // of the stack's loop with all that runs in its turns; on the kernel: CPU time of the process
-}
 
 // body makes answers of about 650 bytes.
 var body = strings.Repeat("fstack ", 70)
@@ -36,9 +28,9 @@ func main() {
 	var err error
 	switch *on {
 	case "fstack":
-		err = fstack.Run(func() error { return serve(fstack.Listen, loopBusy) })
+		err = fstack.Run(func() error { return serve(fstack.Listen) })
 	case "kernel":
-		err = serve(net.Listen, processBusy)
+		err = serve(net.Listen)
 	default:
 		err = fmt.Errorf("-on %s: must be fstack or kernel", *on)
 	}
@@ -47,21 +39,18 @@ func main() {
 	}
 }
 
-func serve(listen func(network, addr string) (net.Listener, error), busy func() int64) error {
-	var listeners []net.Listener
-	for _, addr := range []string{":80", ":81", ":82"} {
-		l, err := listen("tcp", addr)
-		if err != nil {
-			return err
-		}
-		listeners = append(listeners, l)
+func serve(listen func(network, addr string) (net.Listener, error)) error {
+	web, err := listen("tcp", ":80")
+	if err != nil {
+		return err
 	}
-	go connLoops(listeners[1])
-	go http.Serve(listeners[2], http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		json.NewEncoder(w).Encode(Stats{busy()})
-	}))
-	fmt.Println("ready")
-	return http.Serve(listeners[0], http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	loops, err := listen("tcp", ":81")
+	if err != nil {
+		return err
+	}
+	go connLoops(loops)
+	fmt.Println("serving")
+	return http.Serve(web, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Content-Type"] = []string{"text/plain"}
 		w.Write([]byte(body))
 	}))
@@ -99,19 +88,4 @@ func connLoop(c net.Conn) {
 			return
 		}
 	}
-}
-
-func loopBusy() (nanos int64) {
-	fstack.EachCounter(func(where, name, _ string, value uint64) {
-		if where == "loop" && name == "BusyNanos" {
-			nanos = int64(value)
-		}
-	})
-	return nanos
-}
-
-func processBusy() int64 {
-	var u syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return u.Utime.Nano() + u.Stime.Nano()
 }

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// process is a server that runs.
+type process struct {
+	cmd    *exec.Cmd
+	exited chan error
+
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+// Write takes what the process prints.
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.Write(b)
+}
+
+func (p *process) said() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.String()
+}
+
+// startProcess starts a server and waits until it says that it is serving.
+func startProcess(cmd *exec.Cmd) (*process, error) {
+	p := &process{cmd: cmd, exited: make(chan error, 1)}
+	cmd.Stdout, cmd.Stderr = p, p
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM} // Ctrl-C is for the driver
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { p.exited <- cmd.Wait() }()
+	for start := time.Now(); !strings.Contains(p.said(), "serving"); {
+		select {
+		case err := <-p.exited:
+			return nil, fmt.Errorf("%s: %w: %s", cmd.Path, err, lastLine(p.said()))
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Since(start) > 10*time.Second {
+			return nil, errors.Join(fmt.Errorf("%s does not serve: %s", cmd.Path, lastLine(p.said())), p.stop())
+		}
+	}
+	return p, nil
+}
+
+// stop ends the server and waits for it. The kernel's has no more to say than that it was terminated.
+func (p *process) stop() error {
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-p.exited:
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGTERM {
+			return nil
+		}
+		return err
+	case <-time.After(15 * time.Second):
+		p.cmd.Process.Kill()
+		return errors.Join(fmt.Errorf("%s did not end", p.cmd.Path), <-p.exited)
+	}
+}
+
+var busyNanos = regexp.MustCompile(`where=loop name=BusyNanos value=(\d+)`)
+
+// loopBusy is the time of the stack's loop in turns in which something happened, with the application, by its log.
+func (p *process) loopBusy() time.Duration {
+	if m := busyNanos.FindStringSubmatch(p.said()); m != nil {
+		n, _ := strconv.ParseInt(m[1], 10, 64)
+		return time.Duration(n)
+	}
+	return 0
+}
+
+func lastLine(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return lines[len(lines)-1]
+}
