@@ -148,6 +148,9 @@ func (b *binding) listenTCP(ctx context.Context, lc *ListenConfig) (*TCPListener
 		l.setStreamDefaults(keepAliveOf(lc.KeepAlive, lc.KeepAliveConfig))
 		err = l.listen()
 	}
+	if err == nil && b.stack.ending.Load() { // after listen: closeListeners has closed it, or it is seen here
+		err = net.ErrClosed
+	}
 	if err != nil {
 		l.close()
 		return nil, err

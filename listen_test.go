@@ -92,8 +92,9 @@ func TestAddressInUse(t *testing.T) {
 // TestListenAgainWhileAccepting has the port free as soon as Close returns, although an Accept was waiting.
 func TestListenAgainWhileAccepting(t *testing.T) {
 	worlds(t, func(t *testing.T, w world) {
-		address := w.listen(t, "tcp", b4).Addr().String()
-		w.b.closeListeners()
+		first := w.listen(t, "tcp", b4)
+		address := first.Addr().String()
+		first.Close()
 		for range 20 {
 			l, err := w.b.Listen("tcp", address)
 			if err != nil {
@@ -102,7 +103,7 @@ func TestListenAgainWhileAccepting(t *testing.T) {
 			done := make(chan error, 1)
 			go func() { done <- second(l.Accept()) }()
 			time.Sleep(time.Millisecond)
-			w.b.closeListeners()
+			l.Close()
 			if err := receive(t, done); !errors.Is(err, net.ErrClosed) {
 				t.Fatal(err)
 			}

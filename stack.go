@@ -27,6 +27,7 @@ type Stack struct {
 
 	opening sync.RWMutex // held while sockets are made, so that Close misses none
 	closed  bool
+	ending  atomic.Bool // no listeners any more
 }
 
 // NewStack returns the API of a stack. TCP's sockets are opened in tcp and all others in other, which may be the same.
@@ -74,8 +75,10 @@ func (s *Stack) Close() {
 	s.waiters.Drain() // of those that others were closing
 }
 
-// closeListeners closes all TCP listeners, so that servers stop to accept.
+// closeListeners closes all TCP listeners, so that servers stop to accept, and those that are still to be made: a
+// server that was about to listen would not notice else.
 func (s *Stack) closeListeners() {
+	s.ending.Store(true)
 	s.waiters.Each(func(w *stack.Waiter) {
 		if l, ok := w.Owner.(*TCPListener); ok {
 			l.close()

@@ -27,6 +27,47 @@ func TestDefaultStackEnds(t *testing.T) {
 	}
 }
 
+// TestNoListenersAtTheEnd: once a program is asked to end, its listeners close, also one that comes later.
+func TestNoListenersAtTheEnd(t *testing.T) {
+	w := fakeWorld(t)
+	l, err := w.a.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- second(l.Accept()) }()
+	busy := make(chan error, 1)
+	go func() {
+		for {
+			l, err := w.a.Listen("tcp", ":0")
+			if err == nil {
+				_, err = l.Accept()
+			}
+			if err != nil {
+				busy <- err
+				return
+			}
+		}
+	}()
+	w.a.closeListeners()
+	for _, c := range []chan error{done, busy} {
+		if err := receive(t, c); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("ended with %v", err)
+		}
+	}
+	if _, err := w.a.Listen("tcp", ":0"); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Listen after the end: %v", err)
+	}
+	if n := w.a.waiters.Watched(); n != 0 {
+		t.Errorf("%d sockets are still open", n)
+	}
+	c, err := w.a.ListenPacket("udp", ":0") // what is in flight may still need others
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
 // TestStackClose has goroutines wait in every kind of call, and others make sockets, when the stack closes.
 func TestStackClose(t *testing.T) {
 	worlds(t, func(t *testing.T, w world) {
