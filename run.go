@@ -43,8 +43,9 @@ func Context() context.Context { return ending }
 // command line unless the program has done so: see Flags.
 //
 // Run handles SIGINT and SIGTERM: it closes the listeners, ends Context, and waits for app, for ten seconds or until
-// a second signal. Its error is app's, or says why the stack could not start or app did not return. EAL starts once
-// in a process, and so does Run.
+// a second signal. A signal that comes while the stack starts is kept until it has; a second one then kills the process,
+// and the next start removes what that leaves. Run's error is app's, or says why the stack could not start or app did not
+// return. EAL starts once in a process, and so does Run.
 func Run(app func() error) error {
 	cfg, err := findConfig()
 	if err != nil {
@@ -70,7 +71,12 @@ func RunConfig(cfg *config.Config, app func() error) error {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
 
+	begun := whileStarting(log, signals, func(s os.Signal) {
+		signal.Reset(s)
+		syscall.Kill(os.Getpid(), s.(syscall.Signal))
+	})
 	e, err := start(cfg, log)
+	begun()
 	if err != nil {
 		return err
 	}
