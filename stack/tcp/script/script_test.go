@@ -16,14 +16,16 @@ func files(t *testing.T) []string {
 	return list
 }
 
-func TestGVisor(t *testing.T) {
+// Each rule of the protocol has its case, with the RFC's section in its name.
+func TestTCP(t *testing.T) {
 	for _, f := range files(t) {
-		t.Run(filepath.Base(f), func(t *testing.T) { script.Run(t, f, gvisor) })
+		t.Run(filepath.Base(f), func(t *testing.T) { script.RunAs(t, "fstack", f, fstackTCP) })
 	}
 }
 
-func TestTCP(t *testing.T) {
+// gVisor's TCP is the reference that the scripts and their player are checked with.
+func TestGVisor(t *testing.T) {
 	for _, f := range files(t) {
-		t.Run(filepath.Base(f), func(t *testing.T) { script.Run(t, f, fstackTCP) })
+		t.Run(filepath.Base(f), func(t *testing.T) { script.RunAs(t, "gvisor", f, gvisor) })
 	}
 }
