@@ -32,7 +32,7 @@ func (l *link) learn(packet []byte) {
 	x.mu.Lock()
 	known, ok := x.seen[neighbourKey{nic, from}]
 	x.mu.Unlock()
-	if !ok || !usable(known.state) || known.mac == mac {
+	if !ok || known.mac == mac {
 		return
 	}
 	if g, err := l.n.g.GetNICByID(nic); err == nil {

@@ -68,7 +68,10 @@ func TestAddressesFromRouters(t *testing.T) {
 			t.Errorf("route %+v", r)
 		}
 		routes := len(n.Routes())
-		wire.Inject(0, advertisement(router, prefix, 600)) // the same again
+		again := advertisement(router, prefix, 500)
+		again[14+40+5] = 0x08 // now with high preference: RFC 4191 §2.2
+		fixChecksums(again)
+		wire.Inject(0, again)
 		sim.Sleep(time.Second)
 		if len(n.Routes()) != routes {
 			t.Errorf("%d routes, and %d after the same news", routes, len(n.Routes()))

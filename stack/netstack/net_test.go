@@ -92,7 +92,7 @@ func (h *host) listen(a netip.AddrPort) stack.Handle {
 	h.t.Helper()
 	s := h.open(family(a.Addr()), unix.SOCK_STREAM, 0)
 	h.ok(h.Bind(s, a))
-	h.ok(h.Listen(s, 16))
+	h.ok(h.Listen(s, 128)) // gVisor resets some of the connections that do not fit
 	return s
 }
 

@@ -149,7 +149,6 @@ type lo struct {
 
 func (l *lo) WritePackets(p gstack.PacketBufferList) (int, tcpip.Error) {
 	l.st.Yield()
-	defer l.st.Kick()
 	return l.LinkEndpoint.WritePackets(p)
 }
 

@@ -150,6 +150,11 @@ func TestStaleNeighbourIsProbed(t *testing.T) {
 		if lost := state != stack.Resolved; lost == confirmed {
 			t.Errorf("confirmed %v: neighbour given up: %v", confirmed, lost)
 		}
+		silent = false // it comes back, with the same address
+		w.sim.Sleep(2 * time.Second)
+		if _, state, _ := w.resolve(&r, 5*time.Second); state != stack.Resolved {
+			t.Errorf("confirmed %v: state %d of a neighbour that came back", confirmed, state)
+		}
 	}
 }
 
@@ -223,6 +228,19 @@ func TestAddressesComeAndGo(t *testing.T) {
 	}
 	if err := w.b.RemoveRoute(Route{Dst: extra}); !isErrno(err, syscall.ESRCH) {
 		t.Errorf("a route that is not there removed: %v, want ESRCH", err)
+	}
+}
+
+func TestOneOfTwoAddressesGoes(t *testing.T) {
+	s := newSolo(t, newFake(64, 1514, 0), Config{})
+	s.ok(s.AddAddr(0, netip.MustParsePrefix("10.0.0.5/24")))
+	s.ok(s.RemoveAddr(0, netip.PrefixFrom(a4, 24)))
+	if r, err := s.Route(netip.Addr{}, b4); err != nil || r.Local != addr("10.0.0.5") {
+		t.Errorf("route from the address that stays: %+v, %v", r, err)
+	}
+	s.ok(s.RemoveAddr(0, netip.MustParsePrefix("10.0.0.5/24")))
+	if _, err := s.Route(netip.Addr{}, b4); err != syscall.ENETUNREACH {
+		t.Errorf("route without an address: %v, want ENETUNREACH", err)
 	}
 }
 

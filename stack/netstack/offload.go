@@ -215,7 +215,7 @@ func (s *segment) cut(r *reader, off, n, index int, last bool) bool {
 	}
 	tcp.SetChecksum(s.pseudo(length))
 
-	w, start := writer{q: s.q}, *r
+	w := writer{q: s.q}
 	if !w.put(h) {
 		return false
 	}
@@ -225,7 +225,6 @@ func (s *segment) cut(r *reader, off, n, index int, last bool) bool {
 	for left := n; left > 0; {
 		b := r.next(left)
 		if !w.put(b) {
-			*r = start
 			return false
 		}
 		if !device {

@@ -77,7 +77,7 @@ func (n *Netstack) Events(h stack.Handle) stack.Events {
 	if err != nil {
 		return 0
 	}
-	ev := stack.Events(s.ep.Readiness(watched))
+	ev := stack.Events(s.ep.Readiness(watched) & watched)
 	if s.typ != unix.SOCK_STREAM {
 		switch tcpip.ShutdownFlags(s.shut.Load()) {
 		case tcpip.ShutdownRead:

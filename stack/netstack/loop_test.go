@@ -1,0 +1,332 @@
+package netstack
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fstack-go/fstack/stack"
+	"github.com/fstack-go/fstack/stack/simnet"
+)
+
+// waker is a sink that wakes the goroutines that wait for a socket, by tag.
+type waker struct {
+	mu sync.Mutex
+	ch map[uint32]chan struct{}
+}
+
+func (w *waker) Notify(tag uint32, _ stack.Events) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case w.ch[tag] <- struct{}{}:
+	default:
+	}
+}
+
+// live is a host whose loop runs, for goroutines that block.
+type live struct {
+	*host
+	sink  stack.SinkID
+	waker *waker
+	serve atomic.Pointer[func() bool]
+}
+
+// conn is a socket whose calls block.
+type conn struct {
+	*live
+	h     stack.Handle
+	ready chan struct{}
+}
+
+func (l *live) conn(h stack.Handle) *conn {
+	c := &conn{l, h, make(chan struct{}, 1)}
+	l.waker.mu.Lock()
+	l.waker.ch[uint32(h)] = c.ready
+	l.waker.mu.Unlock()
+	l.Watch(h, l.sink, uint32(h))
+	return c
+}
+
+// block repeats f until it does not return EAGAIN.
+func (c *conn) block(f func() error) error {
+	for timeout := time.After(20 * time.Second); ; {
+		if err := f(); err != syscall.EAGAIN {
+			return err
+		}
+		select {
+		case <-c.ready:
+		case <-timeout:
+			return c.stalled()
+		}
+	}
+}
+
+// stalled tells what is known of a connection that makes no progress.
+func (c *conn) stalled() error {
+	var stats []string
+	c.EachStat(func(name string, v uint64) {
+		if v != 0 && (strings.HasPrefix(name, "TCP.") || strings.Contains(name, "rop")) {
+			stats = append(stats, fmt.Sprintf("%s=%d", name, v))
+		}
+	})
+	return fmt.Errorf("no news for 20 s: events %#x, %+v, %+v, loop %+v, %v", c.Events(c.h), c.tcpInfoOf(c.h), c.Counters(), c.st.Counters(), stats)
+}
+
+func (c *conn) Write(b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var m int
+		err = c.block(func() (err error) { m, err = c.Send(c.h, b[n:], 0); return err })
+		n += m
+	}
+	return n, err
+}
+
+func (c *conn) Read(b []byte) (n int, err error) {
+	err = c.block(func() (err error) { n, err = c.Recv(c.h, b, 0); return err })
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
+	return n, err
+}
+
+func (c *conn) accept() (a *conn, err error) {
+	err = c.block(func() error {
+		h, _, err := c.Accept(c.h)
+		if err == nil {
+			a = c.conn(h)
+		}
+		return err
+	})
+	return a, err
+}
+
+func (l *live) dial(to netip.AddrPort) (*conn, error) {
+	h, err := l.Open(family(to.Addr()), unix.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, err
+	}
+	c := l.conn(h)
+	if err := l.Connect(h, to); err != syscall.EINPROGRESS {
+		return c, err
+	}
+	return c, c.block(func() error {
+		if l.Events(h)&(stack.EventOut|stack.EventErr) == 0 {
+			return syscall.EAGAIN
+		}
+		b := make([]byte, 4)
+		l.Option(h, unix.SOL_SOCKET, unix.SO_ERROR, b)
+		if e := syscall.Errno(native.Uint32(b)); e != 0 {
+			return e
+		}
+		return nil
+	})
+}
+
+// run starts two hosts on a wire with their loops, and stops them when the test ends.
+func run(t *testing.T, idle stack.Idle, wire simnet.Config) (a, b *live) {
+	t.Helper()
+	epoch := time.Now()
+	now := func() int64 { return int64(time.Since(epoch)) }
+	w := simnet.New(wire, now)
+	stop := make(chan struct{})
+	var loops sync.WaitGroup
+	start := func(i int, ip4, ip6 netip.Addr) *live {
+		h := newHost(t, now, w.End(i), Config{TCP: true}, ip4, ip6)
+		l := &live{host: h, waker: &waker{ch: map[uint32]chan struct{}{}}}
+		l.sink = h.st.AddSink(l.waker)
+		h.st.Serve = func() bool {
+			f := l.serve.Load()
+			return f != nil && (*f)()
+		}
+		loops.Go(func() {
+			if err := h.st.Loop(idle, stop); err != nil {
+				t.Error(err)
+			}
+			w.End(i).Close()
+		})
+		return l
+	}
+	a, b = start(0, a4, a6), start(1, b4, b6)
+	t.Cleanup(func() {
+		close(stop)
+		a.st.Kick()
+		b.st.Kick()
+		loops.Wait()
+	})
+	return a, b
+}
+
+// TestConnectionsOverRunningLoops has goroutines talk in both directions over many connections at once.
+func TestConnectionsOverRunningLoops(t *testing.T) {
+	for _, idle := range []stack.Idle{stack.IdlePoll, stack.IdleAdaptive} {
+		a, b := run(t, idle, simnet.Config{})
+		to := netip.AddrPortFrom(b4, 80)
+		l := b.conn(b.listen(to))
+		const conns, size = 20, 100_000
+		var all sync.WaitGroup
+		all.Go(func() { // an echo server
+			for range conns {
+				c, err := l.accept()
+				if err != nil {
+					t.Error("accept:", err)
+					return
+				}
+				all.Go(func() {
+					if _, err := io.Copy(c, c); err != nil {
+						t.Error("echo:", err)
+					}
+					c.Close(c.h)
+				})
+			}
+		})
+		for i := range conns {
+			all.Go(func() {
+				c, err := a.dial(to)
+				if err != nil {
+					t.Error("dial:", err)
+					return
+				}
+				data := random(uint64(i), size)
+				all.Go(func() {
+					if _, err := c.Write(data); err != nil {
+						t.Error("write:", err)
+					}
+					c.Shutdown(c.h, unix.SHUT_WR)
+				})
+				got, err := io.ReadAll(c)
+				if err != nil || !bytes.Equal(got, data) {
+					t.Errorf("connection %d: %d bytes of %d came back: %v", i, len(got), size, err)
+				}
+				c.Close(c.h)
+			})
+		}
+		all.Wait()
+	}
+}
+
+// TestLoopbackOverRunningLoop talks to itself, over 127.0.0.1 and its own address.
+func TestLoopbackOverRunningLoop(t *testing.T) {
+	a, _ := run(t, stack.IdleAdaptive, simnet.Config{})
+	for _, ip := range []netip.Addr{addr("127.0.0.1"), addr("::1"), a4, a6} {
+		to := netip.AddrPortFrom(ip, 80)
+		l := a.conn(a.listen(to))
+		done := make(chan error, 1)
+		go func() {
+			c, err := l.accept()
+			if err == nil {
+				_, err = io.Copy(c, c)
+				c.Close(c.h)
+			}
+			done <- err
+		}()
+		c, err := a.dial(to)
+		if err != nil {
+			t.Fatalf("dial %v: %v", to, err)
+		}
+		data := random(9, 50_000)
+		go func() {
+			c.Write(data)
+			c.Shutdown(c.h, unix.SHUT_WR)
+		}()
+		if got, err := io.ReadAll(c); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%v: %d bytes came back: %v", to, len(got), err)
+		}
+		if err := <-done; err != nil {
+			t.Errorf("%v: %v", to, err)
+		}
+		c.Close(c.h)
+		l.Close(l.h)
+	}
+}
+
+// TestWriteWakesTheLoop sends while the loops sleep, which they do for up to a second.
+func TestWriteWakesTheLoop(t *testing.T) {
+	a, b := run(t, stack.IdleAdaptive, simnet.Config{})
+	to := netip.AddrPortFrom(b4, 7)
+	r := b.conn(b.open(unix.AF_INET, unix.SOCK_DGRAM, 0))
+	b.ok(b.Bind(r.h, to))
+	s := a.open(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	var worst time.Duration
+	for range 5 {
+		time.Sleep(20 * time.Millisecond) // they sleep after 50 µs
+		start := time.Now()
+		_, err := a.SendTo(s, []byte("wake up"), to, 0)
+		a.ok(err)
+		if _, err := r.Read(make([]byte, 10)); err != nil {
+			t.Fatal(err)
+		}
+		worst = max(worst, time.Since(start))
+	}
+	if worst > 400*time.Millisecond {
+		t.Errorf("a datagram took %v", worst)
+	}
+}
+
+// TestCallsFromTheLoop uses sockets from Serve, the application's part of a turn, with no other goroutine: nothing may
+// wait for the loop.
+func TestCallsFromTheLoop(t *testing.T) {
+	a, b := run(t, stack.IdleAdaptive, simnet.Config{})
+	to := netip.AddrPortFrom(b4, 80)
+	l := b.listen(to)
+	var served []stack.Handle
+	serve := func() (did bool) {
+		if s, _, err := b.Accept(l); err == nil {
+			served, did = append(served, s), true
+		}
+		buf := make([]byte, 2048)
+		for _, s := range served {
+			if n, err := b.Recv(s, buf, 0); err == nil && n > 0 {
+				b.Send(s, buf[:n], 0)
+				did = true
+			}
+		}
+		return did
+	}
+	b.serve.Store(&serve)
+	c, err := a.dial(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		request := []byte(fmt.Sprintf("request %d", i))
+		if _, err := c.Write(request); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(request))
+		if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, request) {
+			t.Fatalf("%q, %v, want %q", got, err, request)
+		}
+	}
+	c.Close(c.h)
+}
+
+// TestDestroyWithOpenConnections must leave no goroutine: TestMain looks for them.
+func TestDestroyWithOpenConnections(t *testing.T) {
+	a, b := run(t, stack.IdlePoll, simnet.Config{})
+	to := netip.AddrPortFrom(b4, 80)
+	l := b.conn(b.listen(to))
+	for range 10 {
+		c, err := a.dial(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.accept(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write(make([]byte, 100_000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.open(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	a.open(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_UDP)
+}
