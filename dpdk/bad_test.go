@@ -55,8 +55,11 @@ func TestInitRefuses(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
 			if alone(t) {
-				defer os.RemoveAll(runtimeDir("fstack-bad"))
 				refused(t, c.Config, c.says...)
+				if _, err := os.Stat(runtimeDir("fstack-bad")); err == nil {
+					t.Error("EAL's files are left behind")
+					os.RemoveAll(runtimeDir("fstack-bad"))
+				}
 			}
 		})
 	}

@@ -65,6 +65,9 @@ func Init(c Config) error {
 		return C.fs_eal_init(C.int(len(args)), (**C.char)(unsafe.Pointer(argv)))
 	}); err != nil {
 		log.close()
+		if c.checkPrefix() == nil { // nobody else came first
+			c.removeFiles()
+		}
 		return err
 	}
 	eal.used, eal.started, eal.config = true, true, c
