@@ -17,6 +17,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -49,6 +50,7 @@ func openLog(log func(slog.Level, string)) (*logPipe, error) {
 func (p *logPipe) run(log func(slog.Level, string)) {
 	defer close(p.done)
 	r := bufio.NewReader(p.read)
+	said := map[string]time.Time{} // the warnings and errors of the last minute
 	var head C.struct_fs_log_record
 	var raw [unsafe.Sizeof(head)]byte
 	for {
@@ -63,6 +65,9 @@ func (p *logPipe) run(log func(slog.Level, string)) {
 			if line = strings.TrimSpace(line); line != "" {
 				level := slogLevel(raw[unsafe.Offsetof(head.level)])
 				if slices.ContainsFunc(harmless, func(s string) bool { return strings.Contains(line, s) }) {
+					level = slog.LevelDebug
+				}
+				if level > slog.LevelInfo && again(said, line, time.Now()) {
 					level = slog.LevelDebug
 				}
 				log(level, line)
@@ -80,6 +85,19 @@ var harmless = []string{
 	"failed to create multiq qdisc",
 	"Disabling rte flow support",
 	"Rx Intr handle unset", // a device without interrupts: it is polled
+}
+
+// again tells whether a line was said before within a minute: a driver may complain each time that it is asked, as
+// virtio_user does of a peer that is gone whenever the link is looked at.
+func again(said map[string]time.Time, line string, now time.Time) bool {
+	if last, ok := said[line]; ok && now.Sub(last) < time.Minute {
+		return true
+	}
+	if len(said) == 256 {
+		clear(said)
+	}
+	said[line] = now
+	return false
 }
 
 // close ends the log after all lines have been passed on.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -212,6 +213,72 @@ func TestVirtioJumbo(t *testing.T) {
 		if got := join(pass(t, dir.from, dir.to, p, 1<<16)); !bytes.Equal(got, b) {
 			t.Errorf("%s: %d bytes arrived of %d", dir.from.Info().Driver, len(got), len(b))
 		}
+	}
+}
+
+// TestVirtioPeerGoes takes the vhost port away and brings it back. A client, which has connected once, says so and
+// stays down; a server takes the next peer. Neither floods the log, however often the link is looked at.
+func TestVirtioPeerGoes(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	needRoot(t)
+	log := startEAL(t, nil)
+	for _, server := range []bool{false, true} {
+		socket := filepath.Join(t.TempDir(), "v.sock")
+		vhostArgs, virtioArgs := "iface="+socket+",queues=1", "path="+socket+",queue_size=256"
+		name := "net_virtio_user0"
+		if server {
+			vhostArgs, virtioArgs, name = vhostArgs+",client=1", virtioArgs+",server=1", "net_virtio_user1"
+		}
+		c := PortConfig{RxDesc: 256, TxDesc: 256}
+		_, vhost := openVdev(t, "net_vhost0", vhostArgs, nil, c)
+		p, q := openVdev(t, name, virtioArgs, nil, c)
+		is := func(up bool) func() bool {
+			return func() bool {
+				l, _ := p.LinkStatus()
+				if vhost != nil {
+					vhost.Exchange()
+				}
+				if q.Queue().Free() > 0 && up {
+					send(t, q, make([]byte, 60))
+				}
+				q.Exchange()
+				return l.Up == up
+			}
+		}
+		until(t, "the link", is(true))
+		if err := RemoveVdev("net_vhost0"); err != nil {
+			t.Fatal(err)
+		}
+		vhost = nil
+		until(t, "the link to go down", is(false))
+		for range 300 { // the loop goes on
+			is(false)()
+			time.Sleep(time.Millisecond)
+		}
+		if server {
+			_, vhost = openVdev(t, "net_vhost0", vhostArgs, nil, c)
+			until(t, "the link to come back", is(true))
+			until(t, "a frame from the device to the new peer", func() bool {
+				is(true)()
+				return len(vhost.Queue().Rx) > 0
+			})
+		}
+		for _, name := range []string{"net_vhost0", name} {
+			if err := RemoveVdev(name); err != nil && (server || name != "net_vhost0") {
+				t.Error(err)
+			}
+		}
+	}
+	loud := 0
+	for line := range strings.Lines(log.String()) {
+		if strings.HasPrefix(line, "ERROR") || strings.HasPrefix(line, "WARN") {
+			loud++
+		}
+	}
+	if loud > 40 {
+		t.Errorf("%d warnings and errors in the log", loud)
 	}
 }
 
