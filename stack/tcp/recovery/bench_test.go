@@ -49,6 +49,25 @@ func BenchmarkSegmentAndACK(b *testing.B) {
 	}
 }
 
+// BenchmarkDeadline is what the core asks after each segment and ACK.
+func BenchmarkDeadline(b *testing.B) {
+	e := newEngine(b, Config{Records: 16, Flights: 16})
+	var s State
+	var r Result
+	e.Init(&s, 1)
+	e.Established(&s, Options{MSS: 1460, SACK: true})
+	e.OnSend(&s, s.Nxt, 1000, 1e6, 0)
+	e.OnAck(&s, &Ack{Ack: s.Nxt}, 1.1e6, &r)
+	e.OnSend(&s, s.Nxt, 1000, 1.1e6, 0)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, kind := e.Deadline(&s, 1.1e6); kind != TimerProbe {
+			b.Fatal(kind)
+		}
+	}
+	e.Release(&s)
+}
+
 // BenchmarkBulk is a full window of 1000 segments, two of them acknowledged by each ACK and two sent.
 func BenchmarkBulk(b *testing.B) {
 	for _, sack := range []bool{false, true} {

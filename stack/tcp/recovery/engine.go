@@ -90,22 +90,14 @@ type Engine struct {
 
 // New reserves an engine's address space; memory is taken as it is needed.
 func New(cfg Config) (*Engine, error) {
-	def := func(v *uint32, d uint32) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	def(&cfg.RTOInitial, 1_000_000)
-	def(&cfg.RTOMin, 200_000)
-	def(&cfg.RTOMax, 120_000_000)
-	def(&cfg.MaxAckDelay, 200_000)
 	if cfg.Records == 0 {
 		cfg.Records = 1 << 20
 	}
 	if cfg.Flights == 0 {
 		cfg.Flights = 1 << 20
 	}
-	e := &Engine{cfg: cfg}
+	e := new(Engine)
+	e.Tune(cfg)
 	var err error
 	if e.records, err = newSlab[record](cfg.Records); err != nil {
 		return nil, err
@@ -115,6 +107,24 @@ func New(cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// Tune changes the configuration of a running engine, all but the numbers of records and flights. The least RTO is not
+// more than the greatest.
+func (e *Engine) Tune(cfg Config) {
+	for _, d := range []struct {
+		v    *uint32
+		want uint32
+	}{{&cfg.RTOInitial, 1_000_000}, {&cfg.RTOMin, 200_000}, {&cfg.RTOMax, 120_000_000}, {&cfg.MaxAckDelay, 200_000}} {
+		if *d.v == 0 {
+			*d.v = d.want
+		}
+	}
+	cfg.RTOMax = min(cfg.RTOMax, 1<<30) // the timers' arithmetic: half of 2^32 µs
+	cfg.RTOMin = min(cfg.RTOMin, cfg.RTOMax)
+	cfg.RTOInitial = min(cfg.RTOInitial, cfg.RTOMax)
+	cfg.MaxAckDelay = min(cfg.MaxAckDelay, cfg.RTOMax)
+	e.cfg = cfg
 }
 
 // Close gives the memory back. No State may be used with the engine afterwards.

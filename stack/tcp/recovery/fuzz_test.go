@@ -162,19 +162,25 @@ func fuzzRun(t testing.TB, script []byte) {
 }
 
 func FuzzOnAck(f *testing.F) {
-	f.Add([]byte("\x01\x00\x00\x00\x00" + "\x01\x01\x20\x01\x01\x20\x05\x05\xc2\x01\x03\x04\x05\x06\x07\x08\x09\x0a\x0b"))
+	for seed := range uint64(8) {
+		f.Add(randomScript(seed))
+	}
 	f.Fuzz(func(t *testing.T, script []byte) { fuzzRun(t, script[:min(len(script), 4096)]) })
+}
+
+func randomScript(seed uint64) []byte {
+	r := rand.New(rand.NewPCG(seed, 7))
+	script := make([]byte, 200+r.IntN(1500))
+	for i := range script {
+		script[i] = byte(r.Uint32())
+	}
+	return script
 }
 
 // TestRandomScripts is what the fuzz target does, with seeds.
 func TestRandomScripts(t *testing.T) {
 	for seed := range uint64(200) {
-		r := rand.New(rand.NewPCG(seed, 7))
-		script := make([]byte, 200+r.IntN(1500))
-		for i := range script {
-			script[i] = byte(r.Uint32())
-		}
-		fuzzRun(t, script)
+		fuzzRun(t, randomScript(seed))
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}

@@ -105,6 +105,28 @@ func TestRFC7323_4_1_SampleOfRetransmissionByTimestamp(t *testing.T) {
 	c.want("Backoff", c.s.Backoff, uint8(0))
 }
 
+func TestTune(t *testing.T) {
+	c := dial(t)
+	c.e.Tune(Config{RTOMin: 30 * ms, RTOMax: 400 * ms, NoTLP: true})
+	c.send(1, 0)
+	c.ack(100*ms, 1)
+	for i := 2; i < 60; i++ {
+		c.send(1, 0)
+		c.ack(100*ms, i)
+	}
+	c.want("RTO of a steady path", c.e.RTO(&c.s), uint32(130*ms))
+	c.send(1, 0)
+	for _, want := range []int64{130, 260, 400, 400} {
+		c.want("time to RTO", c.due(TimerRTO), want*ms)
+		c.expire(TimerRTO, 0)
+		c.resend()
+	}
+	c.e.Tune(Config{RTOMin: 1 << 31, RTOMax: 1 << 31}) // nonsense stays within what the arithmetic can do
+	if at, _ := c.e.Deadline(&c.s, c.now); at < c.now || at > c.now+1<<30 {
+		t.Errorf("the deadline is %d µs away", at-c.now)
+	}
+}
+
 func TestMinRTTForgets(t *testing.T) {
 	c := dial(t)
 	n := 0
