@@ -56,6 +56,9 @@ func Run(app func() error) error {
 
 // RunConfig is Run with a config that the program has made or loaded itself.
 func RunConfig(cfg *config.Config, app func() error) error {
+	if len(cfg.DPDK.Lcores) == 0 || len(cfg.Ports) == 0 {
+		return errors.New("fstack.Run: the config names no lcore or no port; make it with config.Load or config.Parse")
+	}
 	if started.Swap(true) {
 		return errors.New("fstack.Run: it was called before; a process can start the stack once")
 	}
@@ -72,8 +75,9 @@ func RunConfig(cfg *config.Config, app func() error) error {
 	defer signal.Stop(signals)
 
 	begun := whileStarting(log, signals, func(s os.Signal) {
-		signal.Reset(s)
+		signal.Reset(syscall.SIGINT, syscall.SIGTERM)
 		syscall.Kill(os.Getpid(), s.(syscall.Signal))
+		syscall.Kill(os.Getpid(), syscall.SIGTERM) // a background process of a shell without job control ignores SIGINT
 	})
 	e, err := start(cfg, log)
 	begun()
