@@ -172,7 +172,7 @@ func TestConnectionsOverRunningLoops(t *testing.T) {
 		a, b := run(t, idle, simnet.Config{})
 		to := netip.AddrPortFrom(b4, 80)
 		l := b.conn(b.listen(to))
-		const conns, size = 20, 100_000
+		const conns, size = 12, 50_000
 		var all sync.WaitGroup
 		all.Go(func() { // an echo server
 			for range conns {

@@ -66,17 +66,17 @@ func TestTCPTransfersBothWaysThroughFaults(t *testing.T) {
 		wire simnet.Config
 		size int
 	}{
-		"perfect":       {simnet.Config{}, 4 << 20},
-		"latency":       {simnet.Config{Latency: 20 * time.Millisecond, Jitter: 2 * time.Millisecond}, 2 << 20},
-		"slow":          {simnet.Config{Latency: 5 * time.Millisecond, Rate: 20e6, Buffer: 50}, 2 << 20},
-		"loss":          {simnet.Config{Latency: time.Millisecond, Loss: 0.02, Seed: 1}, 1 << 20},
-		"reordering":    {simnet.Config{Latency: 2 * time.Millisecond, Reorder: 0.1, Seed: 2}, 1 << 20},
-		"duplication":   {simnet.Config{Latency: time.Millisecond, Dup: 0.1, Seed: 3}, 1 << 20},
-		"corruption":    {simnet.Config{Latency: time.Millisecond, Corrupt: 0.01, Seed: 4}, 1 << 20},
-		"all of it":     {simnet.Config{Latency: 3 * time.Millisecond, Loss: 0.01, Reorder: 0.05, Dup: 0.02, Corrupt: 0.005, Seed: 5}, 1 << 20},
-		"offload":       {simnet.Config{Latency: time.Millisecond, Offload: stack.TxIPCsum | stack.TxTCPCsum | stack.TxUDPCsum | stack.TxIPv6}, 1 << 20},
-		"jumbo frames":  {simnet.Config{Latency: time.Millisecond, MTU: 9000}, 2 << 20},
-		"smallest IPv6": {simnet.Config{Latency: time.Millisecond, MTU: 1280}, 1 << 20},
+		"perfect":       {simnet.Config{}, 2 << 20},
+		"latency":       {simnet.Config{Latency: 20 * time.Millisecond, Jitter: 2 * time.Millisecond}, 512 << 10},
+		"slow":          {simnet.Config{Latency: 5 * time.Millisecond, Rate: 20e6, Buffer: 50}, 512 << 10},
+		"loss":          {simnet.Config{Latency: time.Millisecond, Loss: 0.02, Seed: 1}, 512 << 10},
+		"reordering":    {simnet.Config{Latency: 2 * time.Millisecond, Reorder: 0.1, Seed: 2}, 512 << 10},
+		"duplication":   {simnet.Config{Latency: time.Millisecond, Dup: 0.1, Seed: 3}, 512 << 10},
+		"corruption":    {simnet.Config{Latency: time.Millisecond, Corrupt: 0.01, Seed: 4}, 512 << 10},
+		"all of it":     {simnet.Config{Latency: 3 * time.Millisecond, Loss: 0.01, Reorder: 0.05, Dup: 0.02, Corrupt: 0.005, Seed: 5}, 512 << 10},
+		"offload":       {simnet.Config{Latency: time.Millisecond, Offload: stack.TxIPCsum | stack.TxTCPCsum | stack.TxUDPCsum | stack.TxIPv6}, 512 << 10},
+		"jumbo frames":  {simnet.Config{Latency: time.Millisecond, MTU: 9000}, 1 << 20},
+		"smallest IPv6": {simnet.Config{Latency: time.Millisecond, MTU: 1280}, 512 << 10},
 	} {
 		for _, to := range []netip.Addr{b4, b6} {
 			t.Run(name+"/"+to.String(), func(t *testing.T) {
