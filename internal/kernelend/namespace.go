@@ -56,7 +56,8 @@ func open(name string) (*Namespace, error) {
 			lock.Close()
 			continue
 		}
-		if err == nil && alone && !exists(path) {
+		if err == nil && alone && !mounted(path) {
+			os.Remove(path) // what is there is left of a process that was killed before it could mount
 			err = create(path)
 		}
 		if err == nil {
@@ -102,6 +103,12 @@ func lockPath(name string) string { return "/run/fstack-" + name + ".netns" }
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
+}
+
+// mounted tells whether path is a namespace, and no mere file.
+func mounted(path string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(path, &st) == nil && st.Type == unix.NSFS_MAGIC
 }
 
 func flock(f *os.File, how int) error {

@@ -81,6 +81,38 @@ func TestLeftByAKilledProcess(t *testing.T) {
 	}
 }
 
+// TestKilledBeforeTheMount: the lock and the file are there, and no namespace.
+func TestKilledBeforeTheMount(t *testing.T) {
+	name := needRoot(t)
+	path := filepath.Join(dir, name)
+	if err := create(path); err != nil {
+		t.Skip("may not make network namespaces here: ", err)
+	}
+	remove(path)
+	for _, file := range []string{path, lockPath(name)} {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(file)
+	}
+	n, err := Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !mounted(path) {
+		t.Errorf("%s is no namespace", path)
+	}
+	if err := n.Configure("lo", nil); err != nil {
+		t.Error(err)
+	}
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+	if there(name) || exists(lockPath(name)) {
+		t.Error("something was left behind")
+	}
+}
+
 func TestForeignNamespaceStays(t *testing.T) {
 	name := needRoot(t)
 	if err := create(filepath.Join(dir, name)); err != nil {
