@@ -171,22 +171,8 @@ func (e *Engine) ackSlow(s *State, f *flight, a *Ack, now int64, r *Result) {
 	}
 	if f.head == 0 {
 		e.end(s, f)
-	} else if f.sackedLen|f.lostLen == 0 && s.phase == PhaseOpen {
-		e.quieten(s, f)
-	}
-}
-
-// quieten lets the short way through OnAck be taken again once no record in flight was sent twice.
-func (e *Engine) quieten(s *State, f *flight) {
-	if f.flags&flightResent != 0 && (f.flags&flightRecover == 0 || seqLEQ(f.recover, s.Una)) && f.flags&flightTLP == 0 {
-		for i, n := f.head, 0; i != 0; i, n = e.rec(i).next, n+1 {
-			if e.rec(i).flags&recResent != 0 || n == 8 {
-				return
-			}
-		}
-		if f.records <= 8 {
-			f.flags &^= flightResent
-		}
+	} else if f.flags&flightResent != 0 && seqLEQ(f.resentEnd, s.Una) {
+		f.flags &^= flightResent // the short way again
 	}
 }
 

@@ -154,7 +154,7 @@ func (e *Engine) undo(s *State, f *flight, w *work, r *Result) {
 		}
 		f.sent.first = f.lost.first
 		f.lost, f.lostLen = queue{}, 0
-		f.flags |= flightResent
+		f.disorder(s.Nxt)
 	}
 	f.flags &^= flightUndo | flightEnded | flightStamp | flightFRTO | flightFRTONew | flightForce
 	w.lost = 0

@@ -99,6 +99,13 @@ func (e *Engine) verify(s *State) error {
 	if err := e.verifyQueue(&f.lost, recLost, inLost, false); err != nil {
 		return fmt.Errorf("queue of the lost: %w", err)
 	}
+	if f.flags&flightResent == 0 { // the short way through OnAck relies on it
+		for i := f.sent.first; i != 0; i = e.rec(i).later {
+			if p := e.rec(i).sooner; p != 0 && !seqLT(e.rec(p).seq, e.rec(i).seq) || e.rec(i).flags&recResent != 0 {
+				return fmt.Errorf("record [%d,%d) is out of order or was sent again, unannounced", e.rec(i).seq, e.rec(i).end)
+			}
+		}
+	}
 	if f.finger != 0 {
 		for i := f.head; i != f.finger; i = e.rec(i).next {
 			if i == 0 {

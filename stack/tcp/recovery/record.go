@@ -64,6 +64,8 @@ type flight struct {
 	tlpEnd            uint32 // with flightTLP: SND.NXT when the probe was sent
 	dsackRound        uint32 // with flightDSACK
 
+	resentEnd uint32 // with flightResent: from here on the order of sequence is the order of time
+
 	// Recovery. Everything up to recover was sent before the loss; with flightRecover.
 	recover      uint32
 	recoverFS    uint32 // PRR, RFC 9937 §6.2
@@ -97,7 +99,7 @@ type scoreboard struct {
 type flightFlags uint16
 
 const (
-	flightResent     flightFlags = 1 << iota // a record is in flight again: order of sequence is not order of time
+	flightResent     flightFlags = 1 << iota // something below resentEnd is in flight again
 	flightReorder                            // reorderAt is set
 	flightTLP                                // a probe is outstanding
 	flightTLPResent                          // which repeated old data
@@ -166,6 +168,14 @@ func (f *flight) queue(r *record) *queue {
 		return &f.lost
 	}
 	return &f.sent
+}
+
+// disorder marks that up to end the order of sequence may not be the order of time.
+func (f *flight) disorder(end uint32) {
+	if f.flags&flightResent == 0 || seqLT(f.resentEnd, end) {
+		f.resentEnd = end
+	}
+	f.flags |= flightResent
 }
 
 // drop frees a record that is in no queue.

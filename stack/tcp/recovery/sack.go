@@ -151,7 +151,7 @@ func (e *Engine) sackRecord(s *State, f *flight, w *work, i uint32, r *record) u
 
 // renege forgets all selective acknowledgments: a peer that has SACKed the first byte but does not acknowledge it
 // has dropped what it had (RFC 2018 §8).
-func (e *Engine) renege(f *flight) {
+func (e *Engine) renege(s *State, f *flight) {
 	e.counters.Reneged++
 	for i := f.head; i != 0; i = e.rec(i).next {
 		if r := e.rec(i); r.flags&recSacked != 0 {
@@ -160,5 +160,6 @@ func (e *Engine) renege(f *flight) {
 			e.push(&f.sent, i, r)
 		}
 	}
-	f.flags = f.flags&^flightBlocks | flightResent
+	f.flags &^= flightBlocks
+	f.disorder(s.Nxt)
 }

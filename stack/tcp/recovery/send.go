@@ -169,7 +169,7 @@ func (e *Engine) resendRecord(s *State, f *flight, i uint32, r *record, t uint32
 			f.undoStamp = uint32(now / 1000)
 		}
 	}
-	f.flags |= flightResent
+	f.disorder(r.end)
 	q := f.queue(r)
 	e.pull(q, r)
 	if r.flags&recLost != 0 {

@@ -68,7 +68,7 @@ func (e *Engine) timeout(s *State, f *flight, now int64) {
 		e.counters.TimeoutsRepeated++
 	}
 	if e.rec(f.head).flags&recSacked != 0 {
-		e.renege(f)
+		e.renege(s, f)
 	}
 	e.look(s, f, now)
 	fresh := s.phase < PhaseRecovery
@@ -89,7 +89,7 @@ func (e *Engine) timeout(s *State, f *flight, now int64) {
 	if frto {
 		f.flags |= flightFRTO
 	}
-	f.flags |= flightForce | flightRecover | flightResent
+	f.flags |= flightForce | flightRecover
 	f.recover = s.Nxt
 	f.rtoFrom = t
 	f.dupAcks = 0
