@@ -83,6 +83,11 @@ bench: build ## print what a request costs here and in the kernel, in one run
 	@$(GO) build -o bin/bench/ ./bench/... ./examples/epoll
 	@$(SUDO) bin/bench/bench
 
+.PHONY: packetdrill
+packetdrill: ## build bin/libfstack-packetdrill.so, this stack as a plug-in for packetdrill
+	@mkdir -p bin
+	$(GO) build -buildmode=c-shared -o bin/libfstack-packetdrill.so ./cmd/packetdrill
+
 .PHONY: lint
 lint: check ## go vet and, if they are there, golangci-lint and govulncheck
 	@command -v golangci-lint >/dev/null && golangci-lint run || echo 'golangci-lint is not installed: only go vet ran'

@@ -48,9 +48,6 @@ type engine struct {
 
 // start brings everything up, or, with an error, leaves nothing.
 func start(cfg *config.Config, log *slog.Logger) (*engine, error) {
-	if len(cfg.DPDK.Lcores) == 0 || len(cfg.Ports) == 0 {
-		return nil, errors.New("fstack.Run: the config names no lcore or no port; make it with config.Load or config.Parse")
-	}
 	e := &engine{cfg: cfg, log: log, lcore: cfg.DPDK.Lcores[0], since: time.Now(), namespaces: map[string]*kernelend.Namespace{}, failed: make(chan error, 1)}
 	for _, step := range []func() error{e.openNamespaces, e.startEAL, e.pin, e.addDevices, e.openPorts, e.configureKernelEnds, e.makeStack, e.startLoop} {
 		if err := step(); err != nil {

@@ -141,7 +141,7 @@ func TestBeforeRun(t *testing.T) {
 	if err := Context().Err(); err != nil {
 		t.Errorf("Context before Run: %v", err)
 	}
-	if _, err := start(&config.Config{}, slog.Default()); err == nil || !strings.Contains(err.Error(), "no lcore") {
+	if err := RunConfig(&config.Config{}, nil); err == nil || !strings.Contains(err.Error(), "no lcore") {
 		t.Errorf("a config made by hand: %v", err)
 	}
 }

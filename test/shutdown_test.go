@@ -145,6 +145,23 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 }
 
+// TestPanic: a program that panics shows where, and still gives everything back.
+func TestPanic(t *testing.T) {
+	needs(t)
+	p := prepare(t, "server")
+	p.cmd.Args = append(p.cmd.Args, "-panic")
+	p.start(t)
+	if !p.ended(10*time.Second) || p.err == nil {
+		t.Fatal("the program did not end, or with success")
+	}
+	if said := p.out.String(); !strings.Contains(said, "panic: as it was asked to") || !strings.Contains(said, "server/main.go") {
+		t.Error(said)
+	}
+	if left := leftovers(p.prefix); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
 // TestForeignNamespace: a namespace that was there before stays.
 func TestForeignNamespace(t *testing.T) {
 	needs(t)

@@ -34,9 +34,14 @@ type Stats struct {
 
 func main() {
 	log.SetFlags(0)
+	dies := flag.Bool("panic", false, "panic at once")
 	fstack.Flags(flag.CommandLine)
 	flag.Parse()
-	if err := fstack.Run(serve); err != nil {
+	app := serve
+	if *dies {
+		app = func() error { panic("as it was asked to") }
+	}
+	if err := fstack.Run(app); err != nil {
 		log.Fatal(err)
 	}
 }
