@@ -9,38 +9,38 @@ import (
 type request struct {
 	status  int   // of the answer
 	content int64 // bytes of content that follow the header
+	length  bool  // there was a Content-Length
 	head    bool  // the method is HEAD
 	close   bool  // the connection is to be closed after the answer
 }
 
 // parse reads the header of the request that data begins with (RFC 9112) and returns its size, 0: it is not whole.
 func parse(data []byte) (r request, size int) {
-	for len(data)-size >= 2 && data[size] == '\r' && data[size+1] == '\n' { // empty lines before it: RFC 9112 §2.2
-		size += 2
+	minor, host, first := 1, false, true
+	for {
+		i := bytes.IndexByte(data[size:], '\n')
+		if i < 0 {
+			return r, 0
+		}
+		line := data[size : size+i]
+		size += i + 1
+		switch {
+		case len(line) == 0 || line[len(line)-1] != '\r': // a bare LF
+			r.status, first = 400, false
+		case len(line) == 1 && first: // RFC 9112 §2.2: empty lines before it
+		case len(line) == 1:
+			if !host && minor > 0 { // RFC 9112 §3.2
+				r.status = 400
+			}
+			return r, size
+		case first:
+			first = false
+			minor = r.line(line[:len(line)-1])
+			r.close = minor == 0 // HTTP/1.0 closes unless it is asked not to
+		default:
+			r.field(line[:len(line)-1], minor, &host)
+		}
 	}
-	end := bytes.Index(data[size:], []byte("\r\n\r\n"))
-	if end < 0 {
-		return r, 0
-	}
-	header := data[size : size+end+2]
-	size += end + 4
-	line, fields, ok := cutLine(header)
-	if !ok {
-		return request{status: 400}, size
-	}
-	minor := r.line(line)
-	r.close = minor == 0 // HTTP/1.0 closes unless it is asked not to
-	r.fields(fields, minor)
-	return r, size
-}
-
-// cutLine takes the first line off lines, each of which must end with CR LF.
-func cutLine(lines []byte) (line, rest []byte, ok bool) {
-	i := bytes.IndexByte(lines, '\n')
-	if i < 1 || lines[i-1] != '\r' {
-		return nil, nil, false
-	}
-	return lines[:i-1], lines[i+1:], true
 }
 
 // line reads the request line and returns the minor version.
@@ -72,48 +72,45 @@ func (r *request) line(line []byte) (minor int) {
 	return int(version[7] - '0')
 }
 
-// fields reads the header's lines, each ended by CR LF.
-func (r *request) fields(lines []byte, minor int) {
-	host, length := false, false
-	for len(lines) > 0 {
-		line, rest, ended := cutLine(lines)
-		name, value, ok := bytes.Cut(line, []byte(":"))
-		if !ended || !ok || !isToken(name) { // a space before the colon, too: RFC 9112 §5.1
-			r.status = 400
-			return
-		}
-		lines, value = rest, bytes.Trim(value, " \t")
-		switch len(name) {
-		case len("Host"):
-			if bytes.EqualFold(name, []byte("Host")) {
-				if host { // RFC 9112 §3.2
-					r.status = 400
-					return
-				}
-				host = true
-			}
-		case len("Connection"):
-			if bytes.EqualFold(name, []byte("Connection")) {
-				r.connection(value, minor)
-			}
-		case len("Content-Length"):
-			if bytes.EqualFold(name, []byte("Content-Length")) {
-				n, err := strconv.ParseInt(string(value), 10, 64)
-				if err != nil || !isDigit(value[0]) || length && n != r.content { // RFC 9112 §6.3
-					r.status = 400
-					return
-				}
-				r.content, length = n, true
-			}
-		case len("Transfer-Encoding"):
-			if bytes.EqualFold(name, []byte("Transfer-Encoding")) && r.status == 200 { // none is understood here
-				r.status = 501
-			}
-		}
-	}
-	if !host && minor > 0 { // RFC 9112 §3.2
+// field reads a line of the header.
+func (r *request) field(line []byte, minor int, host *bool) {
+	colon := bytes.IndexByte(line, ':')
+	if colon < 0 || !isToken(line[:colon]) { // a space before the colon, too: RFC 9112 §5.1
 		r.status = 400
+		return
 	}
+	name, value := line[:colon], trim(line[colon+1:])
+	switch len(name) {
+	case len("Host"):
+		if bytes.EqualFold(name, []byte("Host")) {
+			if *host { // RFC 9112 §3.2
+				r.status = 400
+			}
+			*host = true
+		}
+	case len("Connection"):
+		if bytes.EqualFold(name, []byte("Connection")) {
+			r.connection(value, minor)
+		}
+	case len("Content-Length"):
+		if bytes.EqualFold(name, []byte("Content-Length")) {
+			r.contentLength(value)
+		}
+	case len("Transfer-Encoding"):
+		if bytes.EqualFold(name, []byte("Transfer-Encoding")) && r.status == 200 { // none is understood here
+			r.status = 501
+		}
+	}
+}
+
+// contentLength reads the field Content-Length: RFC 9112 §6.3.
+func (r *request) contentLength(value []byte) {
+	n, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil || !isDigit(value[0]) || r.length && n != r.content {
+		r.status = 400
+		return
+	}
+	r.content, r.length = n, true
 }
 
 // connection reads the field Connection: RFC 9112 §9.3.
@@ -121,7 +118,7 @@ func (r *request) connection(value []byte, minor int) {
 	for len(value) > 0 {
 		var option []byte
 		option, value, _ = bytes.Cut(value, []byte(","))
-		option = bytes.Trim(option, " \t")
+		option = trim(option)
 		switch {
 		case bytes.EqualFold(option, []byte("close")):
 			r.close = true
@@ -130,6 +127,17 @@ func (r *request) connection(value []byte, minor int) {
 			r.close = false
 		}
 	}
+}
+
+// trim takes off the white space around a value.
+func trim(s []byte) []byte {
+	for len(s) > 0 && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for len(s) > 0 && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }

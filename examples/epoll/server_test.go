@@ -294,7 +294,7 @@ func TestRequests(t *testing.T) {
 		if size == 0 && c.status == 0 {
 			continue
 		}
-		if size != len(c.text) || r.status != c.status || r.close != c.close && r.status == 200 || r.content != c.content {
+		if size != len(c.text) && c.status == 200 || r.status != c.status || r.close != c.close && r.status == 200 || r.content != c.content {
 			t.Errorf("%q: %+v, %d bytes, want status %d", c.text, r, size, c.status)
 		}
 	}
@@ -308,7 +308,7 @@ func FuzzParse(f *testing.F) {
 		if size < 0 || size > len(data) {
 			t.Fatalf("size %d of %d", size, len(data))
 		}
-		if whole := bytes.Contains(data, []byte("\r\n\r\n")); size > 0 && !whole {
+		if whole := bytes.Contains(data, []byte("\n\r\n")); size > 0 && !whole {
 			t.Fatal("a request that is not whole was taken")
 		}
 		if size == 0 {
