@@ -57,7 +57,7 @@ const (
 
 // Stack is the section [stack].
 type Stack struct {
-	TCP         string // "netstack" or "fstack"
+	TCP         string // "fstack" or "netstack"
 	Idle        stack.Idle
 	Nameservers []netip.AddrPort
 	LogLevel    slog.Level

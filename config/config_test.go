@@ -33,7 +33,7 @@ func TestDefaults(t *testing.T) {
 	if d := c.DPDK; d.NoHuge != HugeAuto || d.FilePrefix != "fstack" || !d.Promiscuous || d.TSO || d.TxCsumSkip {
 		t.Errorf("defaults of [dpdk]: %+v", d)
 	}
-	if s := c.Stack; s.TCP != "netstack" || s.Idle != stack.IdlePoll || s.LogLevel != slog.LevelInfo || s.LogFile != "" {
+	if s := c.Stack; s.TCP != "fstack" || s.Idle != stack.IdlePoll || s.LogLevel != slog.LevelInfo || s.LogFile != "" {
 		t.Errorf("defaults of [stack]: %+v", s)
 	}
 	if len(c.Ports) != 1 || c.Ports[0].Name != "f-stack-0" || c.Ports[0].MTU != 1500 {
@@ -68,7 +68,7 @@ fstack_log_level=8
 fstack_log_file_prefix=/tmp/log-
 eal_args=--single-file-segments  --in-memory
 [stack]
-tcp=fstack
+tcp=netstack
 nameserver=10.0.0.1; [fd00::1]:5353
 [port0]
 addr=192.168.1.2	# a comment after a tab
@@ -119,7 +119,7 @@ net.inet.tcp.cc.algorithm=cubic
 	}
 	c.Stack.idle, c.Stack.logLevel = "", ""
 	if want := (Stack{
-		TCP: "fstack", Idle: stack.IdleAdaptive, LogLevel: slog.LevelDebug, LogFile: "/tmp/log-",
+		TCP: "netstack", Idle: stack.IdleAdaptive, LogLevel: slog.LevelDebug, LogFile: "/tmp/log-",
 		Nameservers: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:53"), netip.MustParseAddrPort("[fd00::1]:5353")},
 	}); !reflect.DeepEqual(c.Stack, want) {
 		t.Errorf("[stack]\n%+v, want\n%+v", c.Stack, want)

@@ -49,7 +49,8 @@ stands twice, is an error: the program says where, what, and what would be right
 	b.WriteString("## [freebsd.sysctl]\n\nNames of FreeBSD's sysctls and their values. Those that the stack does not know are named in a warning.\n\n" +
 		"| name | meaning |\n|---|---|\n" +
 		"| net.inet6.ip6.dad_count | 0: IPv6 addresses are used without asking whether another host has them (RFC 4862 §5.4). Default: 1. |\n" +
-		"| net.inet6.ip6.accept_rtadv | Whether addresses, prefixes and routers are taken from router advertisements. Default: 0. |\n\n")
+		"| net.inet6.ip6.accept_rtadv | Whether addresses, prefixes and routers are taken from router advertisements. Default: 0. |\n" +
+		"| net.inet.tcp.… | Settings of TCP, with tcp=fstack: see [stack/tcp/sysctl.go](../stack/tcp/sysctl.go). |\n\n")
 	b.WriteString("## Sections without effect\n\n| section | why |\n|---|---|\n")
 	b.WriteString("| [freebsd.boot] | it sizes FreeBSD's kernel |\n| [vlanN] | VLANs are not supported yet |\n")
 	var off []string

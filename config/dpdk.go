@@ -66,7 +66,7 @@ var dpdkKeys = []key[DPDK]{
 }
 
 var stackKeys = []key[Stack]{
-	{name: "tcp", help: "Which TCP serves: netstack (gVisor's) or fstack (own).", set: choice(func(s *Stack) *string { return &s.TCP }, "netstack", "fstack")},
+	{name: "tcp", help: "Which TCP serves: fstack (our own, default) or netstack (gVisor's).", set: choice(func(s *Stack) *string { return &s.TCP }, "fstack", "netstack")},
 	{name: "idle", help: "What an lcore without work does: poll on, or rest until work comes (adaptive). Default: poll.", set: choice(func(s *Stack) *string { return &s.idle }, "poll", "adaptive")},
 	{name: "nameserver", help: "Addresses of DNS servers, separated by semicolons, with :port or without. Default: those of /etc/resolv.conf.", set: func(s *Stack, v string) error {
 		s.Nameservers = nil
@@ -113,7 +113,7 @@ func (f *file) stackSection(c *Config) {
 	if c.DPDK.idleSleep > 0 {
 		idle = "adaptive"
 	}
-	s := Stack{TCP: "netstack", idle: idle, logLevel: "info"}
+	s := Stack{TCP: "fstack", idle: idle, logLevel: "info"}
 	apply(f, "stack", &s, stackKeys)
 	s.Idle, _ = stack.ParseIdle(s.idle)              // one of its names, by the table
 	_ = s.LogLevel.UnmarshalText([]byte(s.logLevel)) // likewise

@@ -41,7 +41,7 @@ func TestWrongValues(t *testing.T) {
 		{port + "[PORT0]\nmtu=1500\n", "config.ini:1: [port0]: ", "lines [1 4]"},
 		{"", "config.ini: [port0]: ", "section is missing"},
 
-		{"[stack]\ntcp=linux\n" + port, "config.ini:2: [stack] tcp=linux: ", "netstack, fstack"},
+		{"[stack]\ntcp=linux\n" + port, "config.ini:2: [stack] tcp=linux: ", "fstack, netstack"},
 		{"[stack]\nidle=adaptiv\n" + port, "config.ini:2: [stack] idle=adaptiv: ", "did you mean adaptive?"},
 		{"[stack]\nnameserver=dns.example\n" + port, "config.ini:2: [stack] nameserver=dns.example: ", "must be an address"},
 		{"[stack]\nlog_level=loud\n" + port, "config.ini:2: [stack] log_level=loud: ", "debug, info, warn, error"},
