@@ -34,7 +34,7 @@ func init() {
 		"readv": (*runner).readv, "recvmsg": (*runner).recvmsg,
 		"write": (*runner).write, "send": (*runner).write, "sendto": (*runner).write,
 		"writev": (*runner).writev, "sendmsg": (*runner).sendmsg,
-		"fcntl": (*runner).fcntl, "getsockopt": (*runner).getsockopt, "setsockopt": (*runner).setsockopt,
+		"fcntl": (*runner).fcntl, "ioctl": (*runner).ioctl, "getsockopt": (*runner).getsockopt, "setsockopt": (*runner).setsockopt,
 		"poll": (*runner).poll, "epoll_create": (*runner).epollCreate, "epoll_ctl": (*runner).epollCtl,
 		"epoll_wait": (*runner).epollWait,
 	}

@@ -132,7 +132,26 @@ func (r *runner) fcntl(c *SystemCall) (*lab.Call, func(*lab.Call) error, error) 
 	return r.done(r.lab.Fcntl(d.fd, int(v[1]), int(v[2]))), nil, nil
 }
 
-// number is an expression that stands in brackets, alone, or as itself.
+// ioctl: SIOCINQ (FIONREAD) alone.
+func (r *runner) ioctl(c *SystemCall) (*lab.Call, func(*lab.Call) error, error) {
+	d, v, err := r.simple(c, "ii.")
+	if err != nil {
+		return nil, nil, err
+	}
+	if v[1] != unix.SIOCINQ {
+		return nil, nil, fmt.Errorf("request %#x is not supported: only SIOCINQ is", v[1])
+	}
+	n, e := r.lab.Unread(d.fd)
+	return r.done(0, e), func(*lab.Call) error {
+		want, err := bracketed(c.Args[2])
+		if err == nil && int64(n) != want {
+			err = fmt.Errorf("%d bytes can be read and not %d", n, want)
+		}
+		return err
+	}, nil
+}
+
+// bracketed is an expression that stands in brackets, alone, or as itself.
 func bracketed(e Expr) (int64, error) {
 	if e.Kind == List && len(e.List) == 1 {
 		e = e.List[0]

@@ -40,7 +40,7 @@
 // connections are not looked at, and those sent after the last line neither.
 //
 // System calls: socket, bind, listen, accept, connect, close, shutdown, read, readv, recv, recvfrom, recvmsg, write,
-// writev, send, sendto, sendmsg, fcntl, getsockopt, setsockopt, poll, epoll_create, epoll_ctl, epoll_wait. ... stands
+// writev, send, sendto, sendmsg, fcntl, ioctl (SIOCINQ), getsockopt, setsockopt, poll, epoll_create, epoll_ctl, epoll_wait. ... stands
 // for addresses and buffers; bind goes to bind_port (8080) of the local address, connect to connect_port (8080) of
 // the remote one.
 //
@@ -49,6 +49,6 @@
 // More than packetdrill does: the payload is a pattern by place in the stream, so that reordered, repeated or lost
 // bytes are seen in what is read and in what is sent; checksums, reserved bits and echoed timestamps are checked.
 //
-// Not supported: UDP, tunnels, Fast Open from sendto, AF_UNSPEC, ioctl, control messages, files and pipes. They are
+// Not supported: UDP, tunnels, Fast Open from sendto, AF_UNSPEC, control messages, files and pipes. They are
 // errors, not silence.
 package script

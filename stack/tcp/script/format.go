@@ -45,18 +45,13 @@ func (k *Packet) String() string {
 
 func (k *Packet) flagString() string {
 	s := ""
-	for _, f := range flagLetters[:6] {
-		if k.Flags&f.flag != 0 {
+	for _, f := range flagLetters {
+		if k.Flags&f.flag != 0 && !(k.ACE && f.flag&(flagECE|flagCWR|flagAE) != 0) {
 			s += string(f.letter)
 		}
 	}
-	if ace := k.ace(); k.ACE {
-		return s + fmt.Sprint(ace)
-	}
-	for _, f := range flagLetters[6:] {
-		if k.Flags&f.flag != 0 {
-			s += string(f.letter)
-		}
+	if k.ACE {
+		s += fmt.Sprint(k.ace())
 	}
 	if s == "" {
 		return "-"

@@ -42,13 +42,13 @@ const (
 	flagAE
 )
 
-// flagLetters are tcpdump's letters, as packetdrill prints them.
+// flagLetters are tcpdump's letters in the order in which a script has them.
 var flagLetters = []struct {
 	letter byte
 	flag   uint16
 }{
-	{'F', flagFIN}, {'S', flagSYN}, {'R', flagRST}, {'P', flagPSH}, {'.', flagACK}, {'U', flagURG},
-	{'E', flagECE}, {'W', flagCWR}, {'A', flagAE},
+	{'F', flagFIN}, {'S', flagSYN}, {'R', flagRST}, {'P', flagPSH}, {'U', flagURG},
+	{'E', flagECE}, {'W', flagCWR}, {'A', flagAE}, {'.', flagACK},
 }
 
 // IPInfo is what a script says of the IP header.

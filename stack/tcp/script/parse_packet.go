@@ -158,8 +158,8 @@ func (p *parser) flags(k *Packet) error {
 			}
 			continue
 		}
-		at := strings.IndexByte("FSRP.UEWA", c)
-		if at < 0 || k.ACE && at >= 6 {
+		at := strings.IndexByte("FSRPUEWA.", c)
+		if at < 0 || k.ACE && at >= 5 && c != '.' {
 			return p.fail(t, "%q is no TCP flag here: flags are F S R P . U E W A, or a digit for E, W and A", c)
 		}
 		k.Flags |= flagLetters[at].flag

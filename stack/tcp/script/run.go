@@ -224,10 +224,16 @@ func (r *runner) pump() {
 // mine tells whether a packet from the stack is the flow's; a SYN to where connect() goes begins it.
 func (r *runner) mine(k *Packet) bool {
 	f := r.flow
-	if f == nil || k.dst != f.remote.Addr() {
+	if f == nil {
 		return false
 	}
-	if k.ICMP != nil || k.problem != "" && k.SrcPort == 0 {
+	if k.problem != "" && k.SrcPort == 0 { // whose it is cannot be told
+		return true
+	}
+	if k.dst != f.remote.Addr() {
+		return false
+	}
+	if k.ICMP != nil {
 		return true
 	}
 	if f.state == flowConnecting || f.state == flowSYNSent && f.local.Port() == 0 {

@@ -151,6 +151,22 @@ func (l *Lab) LocalAddr(fd int) (netip.AddrPort, error) {
 	return l.host.Sockets.LocalAddr(f.handle)
 }
 
+// Unread is ioctl(2) with SIOCINQ: the bytes that can be read now.
+func (l *Lab) Unread(fd int) (int, error) {
+	f, err := l.socket(fd)
+	if err != nil {
+		return -1, err
+	}
+	n, err := l.host.Sockets.Recv(f.handle, make([]byte, maxUnread), unix.MSG_PEEK)
+	if err == unix.EAGAIN {
+		return 0, nil
+	}
+	return n, err
+}
+
+// maxUnread is as much as Unread counts.
+const maxUnread = 1 << 20
+
 // Fcntl is fcntl(2) with F_GETFL, F_SETFL (O_NONBLOCK), F_GETFD and F_SETFD.
 func (l *Lab) Fcntl(fd, cmd, arg int) (int, error) {
 	f := l.files[fd]
