@@ -19,6 +19,8 @@ type app struct {
 	ends     map[int]*end // by descriptor
 	all      []*end       // in the order of their connections
 	pauses   []int64      // when some end goes on
+	hasty    bool         // ends wait no longer than patience, whatever the peer is like
+	tolerant bool         // of errors by which a stack defends itself
 	buf      []byte
 	want     []byte
 	accepted func(port uint16, fd int) *end
@@ -101,6 +103,9 @@ func (a *app) accept() {
 		if err == syscall.EAGAIN {
 			return
 		}
+		if a.tolerant && err != nil { // no memory
+			return
+		}
 		a.must(err)
 		e := a.accepted(from.Port(), fd)
 		if e == nil {
@@ -131,15 +136,24 @@ func (a *app) sendBuffer(e *end) {
 	}
 }
 
-// connect begins a connection from a port of its own.
+// connect begins a connection from the given port, or one that the stack chooses.
 func (a *app) connect(e *end, from, to netip.AddrPort) {
-	e.fd = a.socket(to.Addr())
+	if e.fd = a.socket(to.Addr()); e.fd < 0 {
+		e.closed = true
+		return
+	}
 	a.ends[e.fd] = e
 	a.recvBuffer(e)
 	a.sendBuffer(e)
-	a.must(a.table.Bind(e.fd, sockaddr(from)))
+	if from.IsValid() {
+		a.must(a.table.Bind(e.fd, sockaddr(from)))
+	}
 	e.progress, e.touched = e.now(), e.now()
 	if err := a.table.Connect(e.fd, sockaddr(to)); err != syscall.EINPROGRESS {
+		if a.tolerant {
+			e.fail(err)
+			return
+		}
 		a.must(err)
 	}
 	a.register(e.fd)
@@ -152,6 +166,9 @@ func (a *app) socket(addr netip.Addr) int {
 		domain = unix.AF_INET6
 	}
 	fd, err := a.table.Socket(domain, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	if err != nil && a.tolerant {
+		return -1
+	}
 	a.must(err)
 	return fd
 }

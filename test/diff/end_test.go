@@ -190,7 +190,7 @@ func (e *end) tick() {
 	if e.closed || e.fd == 0 {
 		return
 	}
-	if (e.peer.script.rude() && e.peer.closed || e.peer.err != nil) && e.now()-e.touched > int64(patience) {
+	if (e.app.hasty || e.peer.script.rude() && e.peer.closed || e.peer.err != nil) && e.now()-e.touched > int64(patience) {
 		e.fail(syscall.ETIMEDOUT)
 		return
 	}

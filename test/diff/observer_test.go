@@ -25,6 +25,8 @@ type observed struct {
 	stream uint64 // what it sends
 	sent   int64  // when it last put a segment on the wire
 	acked  int64  // when it last acknowledged something new
+	since  int64  // when the oldest of what is in flight left, or something new was acknowledged
+	slow   int64  // longest time without a new acknowledgment: a round trip that it may have measured
 
 	open  bool
 	isn   uint32
@@ -142,6 +144,9 @@ func (c *exchange) take(host int, now int64, segment []byte) (fault string) {
 			fault = fmt.Sprintf("the bytes at %d are not those of the stream", seq)
 		}
 	}
+	if end > e.most && peer.ack == e.most {
+		e.since = now
+	}
 	e.most = max(e.most, end)
 	if flags&fin != 0 {
 		if at := end - 1; e.fin == 0 {
@@ -159,6 +164,7 @@ func (c *exchange) take(host int, now int64, segment []byte) (fault string) {
 	}
 	if ack > e.ack || e.acked == 0 {
 		e.ack, e.acked = ack, now
+		peer.slow, peer.since = max(peer.slow, now-peer.since), now
 	}
 	window := int(binary.BigEndian.Uint16(segment[14:]))
 	if flags&syn == 0 {

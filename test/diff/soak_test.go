@@ -1,0 +1,189 @@
+package diff
+
+import (
+	"flag"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fstack-go/fstack/stack/simnet"
+	"github.com/fstack-go/fstack/stack/tcp"
+)
+
+var soakFor = flag.Duration("soak", soakDefault(), "how long TestSoak runs, of the real clock (default $SOAK, or 2s)")
+
+func soakDefault() time.Duration {
+	if d, err := time.ParseDuration(os.Getenv("SOAK")); err == nil {
+		return d
+	}
+	return 2 * time.Second
+}
+
+// TestSoak opens and ends connections of all kinds without pause, over a bad wire and with far too little memory, and
+// then looks for what is left.
+func TestSoak(t *testing.T) {
+	for _, k := range kinds[:3] {
+		t.Run(k[0]+"-"+k[1], func(t *testing.T) {
+			s := newSoak(t, k, uint64(*first)+1)
+			s.run(*soakFor / 3)
+			s.drain()
+			t.Logf("%d connections in %v of simulated time: %d ended well, %d were reset, %d refused or given up",
+				s.begun, time.Duration(s.sim.Now())-time.Hour, s.well, s.reset, s.refused)
+			if s.begun < 20 || s.well == 0 || s.reset == 0 {
+				t.Errorf("not what a soak is: see the line above")
+			}
+		})
+	}
+}
+
+// soak keeps so many connections going as its memory cannot carry.
+type soak struct {
+	*pair
+	rand *rand.Rand
+	apps [2]*app
+	to   netip.AddrPort
+	live map[uint16]*[2]*end
+
+	begun, well, reset, refused int
+}
+
+const soakLive = 80
+
+func newSoak(t *testing.T, kinds [2]string, seed uint64) *soak {
+	wire := simnet.Config{
+		Seed: seed, Latency: 5 * time.Millisecond, Jitter: 2 * time.Millisecond, Rate: 200e6, Buffer: 300,
+		Loss: 0.01, Dup: 0.01, Reorder: 0.03, Corrupt: 0.01,
+	}
+	s := &soak{
+		pair: newPair(t, kinds, wire, tcp.Config{Connections: 512, Memory: 1 << 20, Records: 1 << 10, Secret: [32]byte{1}}),
+		rand: rand.New(rand.NewPCG(seed, 0x50a6)), live: map[uint16]*[2]*end{},
+	}
+	for i, h := range s.hosts {
+		if h.own != nil {
+			if err := h.own.SetSysctl("net.inet.tcp.msl", "2000"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.apps[i] = newApp(s.pair, h)
+		s.apps[i].hasty, s.apps[i].tolerant = true, true
+	}
+	s.to = netip.AddrPortFrom(s.hosts[1].addrs[0], port)
+	s.apps[1].listen(s.to, func(port uint16, fd int) *end {
+		if l := s.live[port]; l != nil && l[1].fd == 0 {
+			return l[1]
+		}
+		return nil // its client has given up
+	})
+	return s
+}
+
+// run replaces connections that ended by new ones, until the real clock says so.
+func (s *soak) run(d time.Duration) {
+	start := time.Now()
+	for time.Since(start) < d && !s.t.Failed() {
+		s.sim.Run(time.Second, func() bool {
+			s.reap()
+			for len(s.live) < soakLive && s.open() {
+			}
+			return time.Since(start) >= d || s.t.Failed()
+		})
+	}
+}
+
+// open begins a connection, or returns false if there is no socket for one.
+func (s *soak) open() bool {
+	scripts := [2]script{s.script(), s.script()}
+	if scripts[0].end == endWait && scripts[1].end == endWait {
+		scripts[0].end = endShutdown
+	}
+	s.begun++
+	pair := &[2]*end{}
+	for j := range pair {
+		pair[j] = &end{app: s.apps[j], script: &scripts[j], stream: uint64(s.begun)<<1 + uint64(j)}
+	}
+	pair[0].peer, pair[1].peer = pair[1], pair[0]
+	a := s.apps[0]
+	a.connect(pair[0], netip.AddrPort{}, s.to)
+	if pair[0].closed {
+		s.refused++
+		return false
+	}
+	local, err := a.table.Getsockname(pair[0].fd)
+	a.must(err)
+	port := uint16(local.(*unix.SockaddrInet4).Port)
+	if old := s.live[port]; old != nil {
+		s.t.Fatalf("port %d was given out twice", port)
+	}
+	pair[0].port, pair[1].port = port, port
+	s.live[port] = pair
+	s.seen.watch(port, [2]uint64{pair[0].stream, pair[1].stream}, [2]bool{s.hosts[0].own != nil, s.hosts[1].own != nil})
+	for j := range pair {
+		s.apps[j].all = append(s.apps[j].all, pair[j])
+	}
+	return true
+}
+
+// script is short for most, so that many connections come and go among the long ones.
+func (s *soak) script() script {
+	x := makeScript(s.rand)
+	if s.rand.IntN(8) > 0 {
+		x.readSome, x.recvBuffer = 0, 0
+		for i := range x.writes {
+			x.writes[i] = write{size: 1 + x.writes[i].size%6000}
+		}
+	}
+	return x
+}
+
+// reap counts and forgets the connections whose both ends are over.
+func (s *soak) reap() {
+	for port, pair := range s.live {
+		a, b := pair[0], pair[1]
+		if !a.closed || !b.closed && b.fd != 0 {
+			continue
+		}
+		switch {
+		case a.err == nil && b.err == nil && a.sawEnd && b.sawEnd:
+			s.well++
+			if a.got != b.written || b.got != a.written {
+				s.t.Errorf("connection from port %d ended well with %d of %d and %d of %d bytes", port, a.got, b.written, b.got, a.written)
+			}
+		case !a.established || b.fd == 0:
+			s.refused++
+		default:
+			s.reset++
+		}
+		delete(s.live, port)
+	}
+	for _, a := range s.apps {
+		if len(a.all) > 4*soakLive {
+			kept := a.all[:0]
+			for _, e := range a.all {
+				if !e.closed {
+					kept = append(kept, e)
+				}
+			}
+			clear(a.all[len(kept):])
+			a.all = kept
+		}
+	}
+}
+
+// drain lets all come to its end and looks for leaks.
+func (s *soak) drain() {
+	if !s.sim.Run(timeMost, func() bool { s.reap(); return len(s.live) == 0 || s.t.Failed() }) {
+		s.t.Errorf("%d connections do not end", len(s.live))
+	}
+	a := s.apps[1]
+	a.must(a.table.Close(a.listener))
+	for _, h := range s.hosts {
+		if !s.sim.Run(40*time.Minute, func() bool { _, left := h.leftovers(); return !left }) {
+			u, _ := h.leftovers()
+			s.t.Errorf("host %d has in use forty minutes after all was closed: %+v", h.index, u)
+		}
+	}
+}
