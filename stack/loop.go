@@ -73,7 +73,11 @@ func (s *Stack) sleep() error {
 		return err
 	}
 	if now := s.clock.source(); s.Poll(now) == 0 {
-		if until := s.Next(); until > now {
+		until := s.Next()
+		if s.stuck { // nothing tells when the device takes frames again, and perhaps it never does
+			until = now + int64(restPoll)
+		}
+		if until > now {
 			s.mu.Lock()
 			s.counters.Sleeps++
 			s.mu.Unlock()

@@ -46,9 +46,14 @@ func (s *Stack) begin(now int64) {
 }
 
 func (s *Stack) inhale() (n int) {
+	s.stuck = false
 	for _, d := range s.ports {
+		q := d.Queue()
+		had := len(q.Taken())
 		d.Exchange()
-		n += len(d.Queue().Rx)
+		sent := had - len(q.Taken())
+		s.stuck = s.stuck || sent < had
+		n += sent + len(q.Rx)
 	}
 	return n
 }
@@ -110,9 +115,6 @@ func (s *Stack) exhale(now int64) (work int) {
 		n := l.Exhale(now)
 		s.counters.TxFrames += uint64(n)
 		work += n
-	}
-	for _, d := range s.ports {
-		work += len(d.Queue().Taken())
 	}
 	return work
 }

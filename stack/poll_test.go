@@ -3,6 +3,7 @@ package stack
 import (
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -12,6 +13,7 @@ type fakeDevice struct {
 	queue Queue
 	next  []Frame
 	sent  int
+	stuck atomic.Bool // takes nothing
 }
 
 func newFakeDevice(slots int) *fakeDevice {
@@ -32,6 +34,9 @@ func (d *fakeDevice) Exchange() {
 }
 
 func (d *fakeDevice) Flush() {
+	if d.stuck.Load() {
+		return
+	}
 	d.sent += len(d.queue.Taken())
 	d.queue.Sent(len(d.queue.Taken()))
 }
@@ -111,6 +116,38 @@ func TestPollWalksInOrderAndCounts(t *testing.T) {
 	want := Counters{Turns: 4, RxFrames: 4, RxBytes: 15, TxFrames: 3, DropNoLayerTookFrame: 1, BusyNanos: c.BusyNanos, IdleTurns: c.IdleTurns}
 	if c != want {
 		t.Errorf("counters %+v, want %+v", c, want)
+	}
+}
+
+// TestStuckDeviceLetsTheLoopRest: frames that a device does not take, as a vhost peer that is gone, are no work; they
+// leave when it takes them again.
+func TestStuckDeviceLetsTheLoopRest(t *testing.T) {
+	base := time.Now()
+	d := newFakeDevice(2)
+	d.stuck.Store(true)
+	st := New(func() int64 { return int64(time.Since(base)) })
+	st.AddPort(d)
+	st.AddLayer(&fakeLayer{first: 'a', dev: d, owed: 5, events: make([]string, 0, 1<<16)})
+	stop, done := make(chan struct{}), make(chan error)
+	go func() { done <- st.Loop(IdleAdaptive, stop) }()
+	end := time.Now().Add(5 * time.Second)
+	for st.Counters().Sleeps < 10 {
+		if time.Now().After(end) {
+			t.Fatalf("no rest with a device that takes nothing: %+v", st.Counters())
+		}
+		time.Sleep(time.Millisecond)
+	}
+	d.stuck.Store(false)
+	for st.Counters().TxFrames < 5 {
+		if time.Now().After(end) {
+			t.Fatalf("the frames stay although the device takes them again: %+v", st.Counters())
+		}
+		time.Sleep(time.Millisecond)
+	}
+	close(stop)
+	st.Kick()
+	if err := <-done; err != nil || d.sent != 5 {
+		t.Errorf("%d of 5 frames sent, %v", d.sent, err)
 	}
 }
 

@@ -15,6 +15,7 @@ type Stack struct {
 	counters Counters
 	last     int64 // when the previous turn began
 	worked   bool  // whether it moved or served anything
+	stuck    bool  // whether a device took less than it was given
 
 	yield atomic.Bool
 	clock Clock
