@@ -26,6 +26,7 @@ type neighbourKey struct {
 type neighbour struct {
 	mac       [6]byte
 	state     gstack.NeighborState
+	asked     bool  // by a Resolve, since Changes last moved for it
 	failed    int64 // when it did not answer
 	confirmed int64 // when Confirm was last passed on
 }
@@ -45,26 +46,35 @@ func (x *neighbours) OnNeighborChanged(nic tcpip.NICID, e gstack.NeighborEntry) 
 
 // OnNeighborRemoved implements gstack.NUDDispatcher.
 func (x *neighbours) OnNeighborRemoved(nic tcpip.NICID, e gstack.NeighborEntry) {
+	k := neighbourKey{nic, e.Addr}
 	x.mu.Lock()
-	delete(x.seen, neighbourKey{nic, e.Addr})
+	asked := x.seen[k].asked
+	delete(x.seen, k)
 	x.mu.Unlock()
-	x.n.changes.Add(1)
+	if asked {
+		x.n.changes.Add(1)
+	}
 }
 
 // changed takes over an entry. Those who have cached the link address must ask again if it is another one, if there is
-// none any more, or if it became stale: only a Resolve has gVisor probe it (RFC 4861 §7.3.3).
+// none any more, or if it became stale: only a Resolve has gVisor probe it (RFC 4861 §7.3.3). Of a neighbour that nobody
+// has asked for there is no news: a flood of ARP from strangers must not have everybody ask again.
 func (x *neighbours) changed(nic tcpip.NICID, e gstack.NeighborEntry) {
 	k := neighbourKey{nic, e.Addr}
 	x.mu.Lock()
 	old := x.seen[k]
-	now := neighbour{state: e.State, confirmed: old.confirmed, failed: old.failed}
+	now := neighbour{state: e.State, asked: old.asked, confirmed: old.confirmed, failed: old.failed}
 	copy(now.mac[:], e.LinkAddr)
 	if e.State == gstack.Unreachable {
 		now.failed = x.n.st.Clock().Now()
 	}
+	news := now.mac != old.mac || e.State == gstack.Stale || e.State == gstack.Unreachable || !usable(old.state) && usable(e.State)
+	if news = news && old.asked; news {
+		now.asked = false
+	}
 	x.seen[k] = now
 	x.mu.Unlock()
-	if now.mac != old.mac || e.State == gstack.Stale || e.State == gstack.Unreachable || !usable(old.state) && usable(e.State) {
+	if news {
 		x.n.changes.Add(1)
 	}
 }
@@ -78,6 +88,8 @@ func (x *neighbours) resolve(nic tcpip.NICID, hop, local tcpip.Address, proto tc
 	k := neighbourKey{nic, hop}
 	x.mu.Lock()
 	known, ok := x.seen[k]
+	known.asked = true
+	x.seen[k] = known // also if it is new, so that its answer is news
 	x.mu.Unlock()
 	switch {
 	case ok && usable(known.state) && known.state != gstack.Stale:
@@ -97,6 +109,11 @@ func (x *neighbours) resolve(nic tcpip.NICID, hop, local tcpip.Address, proto tc
 		}
 	case *tcpip.ErrWouldBlock:
 		return known.mac, stack.Resolving
+	}
+	if !ok { // gVisor has no such interface
+		x.mu.Lock()
+		delete(x.seen, k)
+		x.mu.Unlock()
 	}
 	return known.mac, stack.Unresolved
 }

@@ -194,6 +194,39 @@ func TestNeighbourChangesItsAddress(t *testing.T) {
 	}
 }
 
+// TestStrangersAreNoNews floods a host with ARP and NDP from addresses that it never asked for.
+func TestStrangersAreNoNews(t *testing.T) {
+	s := newSolo(t, newFake(1024, 1514, 0), Config{})
+	s.now += int64(time.Minute)
+	s.take()
+	r, err := s.Route(netip.Addr{}, b4)
+	s.ok(err)
+	if _, state := s.Resolve(&r); state != stack.Resolved {
+		t.Fatalf("state %d", state)
+	}
+	before := s.Changes()
+	for i := range 2000 {
+		packet := make([]byte, header.ARPSize)
+		arp := header.ARP(packet)
+		arp.SetIPv4OverEthernet()
+		arp.SetOp(header.ARPRequest)
+		copy(arp.HardwareAddressSender(), []byte{2, 1, 0, 0, byte(i >> 8), byte(i)})
+		copy(arp.ProtocolAddressSender(), []byte{10, 0, byte(i >> 8), byte(i)})
+		copy(arp.ProtocolAddressTarget(), a4.AsSlice())
+		s.dev.receive(0, 4096, ethernet([6]byte(mac), 0x0806, packet))
+	}
+	frames, _ := s.take()
+	if len(frames) != 2000 {
+		t.Errorf("%d answers", len(frames))
+	}
+	if now := s.Changes(); now != before {
+		t.Errorf("Changes moved by %d", now-before)
+	}
+	if n := len(s.Neighbours()); n < 500 || n > 600 {
+		t.Errorf("%d neighbours are kept, want gVisor's 512 and the static ones", n)
+	}
+}
+
 func TestAddressesComeAndGo(t *testing.T) {
 	w := newNetwork(t, simnet.Config{})
 	extra := netip.MustParsePrefix("10.0.9.1/24")
