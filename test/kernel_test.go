@@ -45,6 +45,33 @@ func testCurl(t *testing.T, tcp string) {
 	}
 }
 
+// TestFStackFile starts a program with the file that F-Stack ships, with no change but the device.
+func TestFStackFile(t *testing.T) {
+	needs(t)
+	p := prepare(t, "http")
+	path := p.cmd.Args[2]
+	b, err := os.ReadFile("../config/testdata/fstack.ini")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(b), "nb_vdev=0", "nb_vdev=1\nfile_prefix="+p.prefix, 1)
+	text += "\n[vdev0]\ndevargs=net_tap0,iface=fstack0\nnetns=" + p.netns + "\nkernel_addr=192.168.1.1/24\n"
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p.start(t)
+	p.ready(t, "try: ")
+	if live, err := get(p.client(t), "http://"+addr4+"/live"); err != nil || !strings.Contains(live, "idle=poll") {
+		t.Error(live, err)
+	}
+	for _, want := range []string{"[dpdk] vlan_filter: has no effect", "[dpdk] pkt_tx_delay: has no effect", "[freebsd.sysctl]: these have no effect with tcp=fstack: "} {
+		if !strings.Contains(p.out.String(), want) {
+			t.Errorf("no %q in what the program says", want)
+		}
+	}
+	t.Log(p.out)
+}
+
 // TestBrowser has Chromium render the page: its script has replaced the live part, so the request count has moved.
 func TestBrowser(t *testing.T) {
 	needs(t, "chromium")

@@ -33,6 +33,7 @@ func TestWrongStart(t *testing.T) {
 		{"device string that the driver does not know", []string{"devargs=net_tap0,iface=x,bogus=1"}, []string{"net_tap0", "bogus=1", "net_tap takes iface"}},
 		{"tcp that is not there", []string{"tcp=other"}, []string{"[stack] tcp=other", "netstack"}},
 		{"sysctl", []string{"net.inet6.ip6.dad_count=no"}, []string{"[freebsd.sysctl] net.inet6.ip6.dad_count=no", "must be a number"}},
+		{"sysctl of TCP", []string{"tcp=fstack", "net.inet6.ip6.dad_count=0\nnet.inet.tcp.sendspace=no"}, []string{"config.ini:26: [freebsd.sysctl] net.inet.tcp.sendspace=no", "not a number"}},
 		{"hugepages wanted and too few", []string{"no_huge=0\nmemory=1000000"}, []string{"dpdk-hugepages.py --setup"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
