@@ -7,7 +7,7 @@ type histogram struct {
 	count   uint64
 	sum     int64
 	max     int64
-	buckets [64 * 40]uint64
+	buckets [64 << fine]uint64
 }
 
 const fine = 6 // bits below the highest that a bucket tells apart
@@ -22,7 +22,7 @@ func (h *histogram) add(d int64) {
 
 func bucket(d uint64) int {
 	shift := max(bits.Len64(d)-fine-1, 0)
-	return min(shift<<fine+int(d>>shift), 64*40-1)
+	return shift<<fine + int(d>>shift)
 }
 
 // quantile is the latency that a share of all does not exceed.

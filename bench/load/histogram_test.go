@@ -28,10 +28,10 @@ func TestHistogram(t *testing.T) {
 			t.Errorf("below %d: quantile 1 is %d, max %d", span, h.quantile(1), h.max)
 		}
 	}
-	for _, d := range []int64{-1, 0, 1<<63 - 1} { // stays within the buckets
+	for _, d := range []int64{-1, 0, 1, 1<<63 - 1} { // stays within the buckets
 		var h histogram
 		h.add(d)
-		if h.quantile(.5) != max(d, 0) {
+		if d := max(d, 0); h.quantile(.5) != d || h.max != d {
 			t.Errorf("%d alone: median %d", d, h.quantile(.5))
 		}
 	}

@@ -110,20 +110,19 @@ func TestAgainstNetstack(t *testing.T) {
 		{modeConnect, true, 600, 0},
 		{modeConnect, true, 600, .01},
 		{modeSource, false, 0, 0},
-		{modeSource, false, 0, .003},
+		{modeSource, false, 0, .001},
 		{modeSink, false, 0, 0},
-		{modeSink, false, 0, .003},
 	} {
 		t.Run(fmt.Sprintf("%s_closes=%t_body=%d_loss=%v", c.mode, c.closes, c.body, c.loss), func(t *testing.T) {
-			span, rate := "20ms", 0.
-			switch {
+			span, rate, conns := "20ms", 0., "8"
+			switch { // the buffer is not to drop anything
 			case c.mode == modeSource || c.mode == modeSink:
-				rate = 1e9
+				rate, conns = 1e9, "1"
 			case c.loss > 0: // a loss costs 200 ms
 				span = "1s"
 			}
-			w := newWorld(t, simnet.Config{Latency: 20 * time.Microsecond, Rate: rate, Loss: c.loss, Seed: 3}, c.body,
-				"-mode", c.mode, "-conns", "8", "-window", "100000", "-time", span, "-warmup", "5ms", "-timeout", "3s")
+			w := newWorld(t, simnet.Config{Latency: 20 * time.Microsecond, Rate: rate, Buffer: 10000, Loss: c.loss, Seed: 3}, c.body,
+				"-mode", c.mode, "-conns", conns, "-window", "100000", "-time", span, "-warmup", "5ms", "-timeout", "3s")
 			s := newStackServer(t, w.clock, w.r.dev)
 			s.answer, s.closes, s.discard = w.r.answer, c.closes, c.mode == modeSource
 			s.flood = c.mode == modeSink
@@ -141,7 +140,7 @@ func TestAgainstNetstack(t *testing.T) {
 			t.Logf("%.0f requests/s, %.3f Gbit/s sent, %v", r.Requests, r.Sent, r.Counters)
 			switch {
 			case r.Failures > 0,
-				c.mode == modeSource && r.Sent < .5,
+				c.mode == modeSource && r.Sent < .2,
 				c.mode == modeSink && r.Received < .3,
 				rate == 0 && r.Requests < 100:
 				t.Errorf("%+v", r)
