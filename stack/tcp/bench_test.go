@@ -158,6 +158,7 @@ type genServer struct {
 	reply []byte
 	sink  stack.SinkID
 	now   int64
+	close bool // at the end of a stream
 }
 
 func (s *genServer) Notify(tag uint32, ev stack.Events) { s.ready = append(s.ready, tag) }
@@ -178,8 +179,12 @@ func (s *genServer) serve() bool {
 			continue
 		}
 		h := stack.Handle(tag)
-		if n, _ := s.Recv(h, s.buf, 0); n > 0 {
+		n, err := s.Recv(h, s.buf, 0)
+		switch {
+		case n > 0:
 			s.Send(h, s.reply, 0)
+		case err == nil && s.close:
+			s.Close(h)
 		}
 	}
 	s.ready = s.ready[:0]

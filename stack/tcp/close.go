@@ -93,9 +93,7 @@ func (t *TCP) timeWait(i uint32, p *pcb) {
 
 // fail ends a connection with an error for the application.
 func (t *TCP) fail(i uint32, p *pcb, errno syscall.Errno) {
-	if p.flags&flagOpen != 0 {
-		p.err = uint8(errno)
-	}
+	p.err = uint8(errno)
 	t.over(i, p)
 }
 
@@ -107,10 +105,10 @@ func (t *TCP) abort(i uint32, p *pcb) {
 	t.over(i, p)
 }
 
-// over ends a connection: what is on it goes back at once. The PCB stays while the application holds it, with what
-// it has not read.
+// over ends a connection: what is on it goes back at once. The PCB stays while the application holds it or can accept
+// it, as on Linux, with what it has not read.
 func (t *TCP) over(i uint32, p *pcb) {
-	if p.flags&flagOpen == 0 {
+	if p.flags&(flagOpen|flagQueued) == 0 {
 		t.end(i, p)
 		return
 	}
@@ -129,7 +127,9 @@ func (t *TCP) over(i uint32, p *pcb) {
 
 // unhook takes a connection out of all tables, lists and wheels, and gives its buffers back but what can be read.
 func (t *TCP) unhook(i uint32, p *pcb) {
-	t.disown(i, p)
+	if p.flags&flagQueued == 0 {
+		t.disown(i, p)
+	}
 	if p.flags&flagInTable != 0 {
 		p.flags &^= flagInTable
 		t.table.remove(i, p)
@@ -168,6 +168,7 @@ func (t *TCP) end(i uint32, p *pcb) {
 		t.over(i, p)
 		return
 	}
+	t.disown(i, p)
 	if p.flags&flagTrace != 0 {
 		t.trace.step(t, i, p, "end")
 	}

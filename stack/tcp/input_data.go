@@ -81,7 +81,17 @@ func (t *TCP) wakeReader(i uint32, p *pcb) {
 // are not kept waiting: their sender is in slow start.
 func (t *TCP) oweAck(i uint32, p *pcb, n uint32) {
 	switch {
-	case p.rcvNxt-p.rcvAcked >= 2*uint32(p.rcvMSS) || t.sys.delayedAck == 0:
+	case p.rcvNxt-p.rcvAcked >= 2*uint32(p.rcvMSS):
+		// RFC 9293 §3.8.6.3 SHLD-19. A sender in slow start counts ACKs: it gets each of them. Later those of one
+		// turn are one, as where a card or GRO joins segments.
+		if p.quick > 0 {
+			p.quick--
+			if t.sendAck(p) {
+				t.counters.TxPureAcks++
+				return
+			}
+		}
+	case t.sys.delayedAck == 0:
 	case p.quick > 0 && n >= uint32(p.rcvMSS):
 		p.quick--
 	default:

@@ -50,9 +50,15 @@ func (t *TCP) Deliver(port int, frame []stack.Frame) bool {
 
 // tick takes over the time of the turn and notices changes of routes.
 func (t *TCP) tick() {
-	t.now = t.st.Clock().Now()
-	t.nowMS = uint32(uint64(t.now) / 1e6)
+	t.setTime(t.st.Clock().Now())
 	t.gen = uint32(t.net.Changes()<<1) | 1
+}
+
+// setTime moves the time on, never back: while the loop sleeps the clock is ahead of the turn that follows.
+func (t *TCP) setTime(now int64) {
+	if now > t.now {
+		t.now, t.nowMS = now, uint32(uint64(now)/1e6)
+	}
 }
 
 func (t *TCP) deliverFrame(port uint8, frame []stack.Frame) bool {
@@ -158,10 +164,10 @@ func (t *TCP) mayTake(s *segment) bool {
 	if s.port == portLoop {
 		return true
 	}
-	src, dst := t.remote(&s.key), t.local(&s.key)
-	if !t.net.IsLocal(dst) {
+	if !t.isLocal(&s.key) {
 		return false
 	}
+	src, dst := t.remote(&s.key), t.local(&s.key)
 	// RFC 1122 §3.2.1.3, §4.2.3.10: no answer to a source that is no single host, or that cannot be on a wire.
 	if src.IsUnspecified() || src.IsMulticast() || src.IsLoopback() || dst.IsLoopback() || src == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 		return false

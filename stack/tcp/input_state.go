@@ -229,16 +229,23 @@ func (t *TCP) ackAtOnce(i uint32, p *pcb) {
 	if t.dsack.Start != t.dsack.End {
 		t.counters.TxDSACKs++
 	}
-	if p.gen == t.gen {
-		if _, ok := t.transmit(p, p.rec.Nxt, wire.ACK, 0, cursor{}); ok {
-			t.counters.TxDuplicateAcks++
-			t.dsack = recovery.Block{}
-			return
-		}
-	}
+	ok := t.sendAck(p)
 	t.dsack = recovery.Block{}
+	if ok {
+		t.counters.TxDuplicateAcks++
+		return
+	}
 	p.flags |= flagAckNow
 	t.mark(i, p)
+}
+
+// sendAck sends an ACK now if there is a route and a frame.
+func (t *TCP) sendAck(p *pcb) bool {
+	if p.gen != t.gen {
+		return false
+	}
+	_, ok := t.transmit(p, p.rec.Nxt, wire.ACK, 0, cursor{})
+	return ok
 }
 
 // challenge sends a challenge ACK (RFC 5961 §3.2), within limits (§7).
@@ -344,8 +351,8 @@ func (t *TCP) inputAck(i uint32, p *pcb, s *segment) bool {
 	if p.flags&flagPersist != 0 || p.probes != 0 {
 		t.probeAnswered(i, p)
 	}
-	if una == nxt {
-		return true // nothing is in flight
+	if una == nxt && s.opts.blocks == 0 { // nothing is in flight, and no DSACK tells of what was
+		return true
 	}
 	var a recovery.Ack
 	a.Ack, a.Unsent = s.ack, t.permitted(p)

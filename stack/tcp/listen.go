@@ -123,7 +123,7 @@ func (t *TCP) spawn(l uint32, lp *pcb, s *segment) (uint32, *pcb) {
 	p.opts = t.opts.ref(lp.opts)
 	p.rcvMSS = uint16(t.sys.mssV4)
 	p.quick = quickAcks
-	p.progress = t.nowMS
+	p.progress, p.ackedAt, p.confirm = t.nowMS, t.nowMS, t.nowMS
 	return i, p
 }
 
@@ -283,8 +283,13 @@ func (t *TCP) unlisten(i uint32, p *pcb) {
 		}
 	}
 	for q.first != 0 {
-		t.counters.ResetNotAccepted++
-		t.abort(q.first, t.pcbs.at(q.first))
+		c := q.first
+		cp := t.pcbs.at(c)
+		t.disown(c, cp)
+		if cp.state != stateClosed {
+			t.counters.ResetNotAccepted++
+		}
+		t.abort(c, cp)
 	}
 	t.listens.release(p.ext)
 	p.ext = 0

@@ -25,7 +25,7 @@ func (t *TCP) Exhale(now int64) int {
 		t.wakeWaiting()
 	}
 	if len(t.dirty) > 0 {
-		t.now, t.nowMS = now, uint32(uint64(now)/1e6)
+		t.setTime(now)
 		t.dirty, t.work = t.work[:0], t.dirty
 		for _, i := range t.work {
 			p := t.pcbs.at(i)

@@ -19,6 +19,7 @@ func (t *TCP) transmit(p *pcb, seq uint32, flags uint8, n int, at cursor) (curso
 		return at, false
 	}
 	b := f.Room()
+	pt.slot = len(b)
 	l3 := wire.IPv4Len
 	if p.flags&flagIPv6 != 0 {
 		l3 = wire.IPv6Len

@@ -42,6 +42,18 @@ func (d *dest) is(k *key) bool {
 	return d.rhi == k.rhi && d.rlo == k.rlo && d.lhi == k.lhi && d.llo == k.llo && d.scope == k.scope
 }
 
+// isLocal is Network.IsLocal with the last address that was remembered: nearly all new connections come to it.
+func (t *TCP) isLocal(k *key) bool {
+	if k.llo == t.ours.llo && k.lhi == t.ours.lhi && k.scope == t.ours.scope && t.oursGen == t.gen {
+		return true
+	}
+	if !t.net.IsLocal(t.local(k)) {
+		return false
+	}
+	t.ours, t.oursGen = *k, t.gen
+	return true
+}
+
 // way is what asking for a route came to.
 type way uint8
 
@@ -87,8 +99,9 @@ func (d *dest) limit(now int64) uint16 {
 
 // ask fills in a route from the network layer.
 func (t *TCP) ask(k *key, d *dest) (way, syscall.Errno) {
-	r, err := t.net.Route(t.local(k), t.remote(k))
-	if err != nil {
+	r := &t.asked
+	var err error
+	if *r, err = t.net.Route(t.local(k), t.remote(k)); err != nil {
 		t.counters.DropNoRoute++
 		if errno, ok := err.(syscall.Errno); ok {
 			return wayNone, errno
@@ -101,7 +114,7 @@ func (t *TCP) ask(k *key, d *dest) (way, syscall.Errno) {
 		d.gen = t.gen
 		return wayReady, 0
 	}
-	mac, state := t.net.Resolve(&r)
+	mac, state := t.net.Resolve(r)
 	switch state {
 	case stack.Resolved:
 		d.port, d.mac, d.mtu = uint8(r.Port), mac, uint16(min(max(r.MTU, 68), 65535))
@@ -127,8 +140,9 @@ func (t *TCP) confirmRoute(i uint32, p *pcb) {
 	if d := t.dests.at(&p.key, t.secret.port[0]); d.is(&p.key) && d.pmtu != 0 && d.gen == t.gen {
 		t.setPMTU(i, p, d.limit(t.now))
 	}
-	if r, err := t.net.Route(t.local(&p.key), t.remote(&p.key)); err == nil {
-		t.net.Confirm(&r)
+	var err error
+	if t.asked, err = t.net.Route(t.local(&p.key), t.remote(&p.key)); err == nil {
+		t.net.Confirm(&t.asked)
 	}
 }
 

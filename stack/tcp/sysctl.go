@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fstack-go/fstack/stack/tcp/cc"
+	"github.com/fstack-go/fstack/stack/tcp/recovery"
 )
 
 // sysctls are the settings of one TCP. Times are milliseconds. New connections take them over; those that are
@@ -27,6 +28,9 @@ type sysctls struct {
 	synackRetries          int
 	halfOpen               int
 	retries                int
+	rtoInitial, rtoMin     int
+	rtoMax                 int
+	idleRestart            int
 	mssV4, mssV6, mssMin   int
 	pmtud                  int
 	blackhole              int
@@ -80,6 +84,10 @@ var sysctlTable = []sysctl{
 	{"net.inet.tcp.syncache.rexmtlimit", "retransmissions of a SYN-ACK", 0, 15, func(s *sysctls) *int { return &s.synackRetries }},
 	{"net.inet.tcp.syncache.cachelimit", "half-open connections in all", 1, 1 << 28, func(s *sysctls) *int { return &s.halfOpen }},
 	{"net.inet.tcp.retries", "retransmission timeouts in a row before the connection is given up", 3, 63, func(s *sysctls) *int { return &s.retries }},
+	{"net.inet.tcp.rexmit_initial", "retransmission timeout before the first round trip was measured, ms", 1, 120_000, func(s *sysctls) *int { return &s.rtoInitial }},
+	{"net.inet.tcp.rexmit_min", "least allowance for variance in retransmission timeouts, ms", 1, 120_000, func(s *sysctls) *int { return &s.rtoMin }},
+	{"net.inet.tcp.rexmit_max", "longest retransmission timeout, ms", 1000, 1_000_000, func(s *sysctls) *int { return &s.rtoMax }},
+	toggle("net.inet.tcp.slow_start_after_idle", "restart the congestion window after idle time (RFC 5681 §4.1)", func(s *sysctls) *int { return &s.idleRestart }),
 	{"net.inet.tcp.mssdflt", "segment size towards IPv4 peers that announce none", 216, 65495, func(s *sysctls) *int { return &s.mssV4 }},
 	{"net.inet.tcp.v6mssdflt", "segment size towards IPv6 peers that announce none", 216, 65475, func(s *sysctls) *int { return &s.mssV6 }},
 	{"net.inet.tcp.minmss", "least segment size that a peer or a path can ask for", 88, 1220, func(s *sysctls) *int { return &s.mssMin }},
@@ -98,6 +106,13 @@ var sysctlTable = []sysctl{
 	toggle("net.inet.tcp.icmp_may_rst", "let ICMP errors end a connect (RFC 5927)", func(s *sysctls) *int { return &s.icmpMayReset }),
 }
 
+// recovery is what package recovery is to know of it.
+func (s *sysctls) recovery() recovery.Config {
+	return recovery.Config{
+		RTOInitial: uint32(s.rtoInitial) * 1000, RTOMin: uint32(s.rtoMin) * 1000, RTOMax: uint32(s.rtoMax) * 1000, NoIdleRestart: s.idleRestart == 0,
+	}
+}
+
 func (s *sysctls) stamps() bool  { return s.rfc1323 == 1 || s.rfc1323 == 3 }
 func (s *sysctls) scaling() bool { return s.rfc1323 == 1 || s.rfc1323 == 2 }
 
@@ -106,7 +121,7 @@ func defaultSysctls() sysctls {
 		sendSpace: 64 << 10, recvSpace: 64 << 10, sendMax: 4 << 20, recvMax: 6 << 20, sendAuto: 1, recvAuto: 1,
 		delayedAck: 1, delackTime: 40, rfc1323: 1, sack: 1, ecn: ecnAnswer, msl: 30_000, finwait2: 60_000,
 		keepIdle: 7_200_000, keepIntvl: 75_000, keepCnt: 9, keepInit: 75_000,
-		syncookies: 1, synackRetries: 5, halfOpen: 65536, retries: 15, mssV4: 536, mssV6: 1220, mssMin: 216,
+		syncookies: 1, synackRetries: 5, halfOpen: 65536, retries: 15, rtoInitial: 1000, rtoMin: 200, rtoMax: 120_000, idleRestart: 1, mssV4: 536, mssV6: 1220, mssMin: 216,
 		pmtud: 1, dropSynFin: 1, timeWaitMost: 262_144, timeWaitRecycle: 1, orphanMost: 65536, backlogMost: 4096,
 		warCount: 1, warTime: 500, portFirst: 32768, portLast: 60999, ttl: 64, icmpMayReset: 1, congestion: "cubic",
 	}
@@ -190,7 +205,11 @@ func (t *TCP) SetSysctl(name, value string) error {
 		if next.portFirst > next.portLast {
 			return fmt.Errorf("sysctl %s: the range of ports would be %d to %d", name, next.portFirst, next.portLast)
 		}
+		if next.rtoMin > next.rtoMax || next.rtoInitial > next.rtoMax {
+			return fmt.Errorf("sysctl %s: the longest retransmission timeout would be %d ms, shorter than the others", name, next.rtoMax)
+		}
 		t.sys = next
+		t.rec.Tune(t.sys.recovery())
 		return nil
 	}
 	return fmt.Errorf("sysctl: no setting %q in TCP", name)

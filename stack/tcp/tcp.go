@@ -56,6 +56,10 @@ type TCP struct {
 	waiting []uint32 // for a neighbour
 	starved []uint32 // for memory to write into
 
+	asked   stack.Route // the route at hand: here so that it is not allocated
+	ours    key         // of the last segment that came to an address of ours, in oursGen
+	oursGen uint32
+
 	ports  []port
 	loop   loopback
 	frames int // sent since the last Exhale
@@ -118,7 +122,9 @@ func New(st *stack.Stack, network stack.Network, cfg Config) (*TCP, error) {
 		mix[i] = binary.NativeEndian.Uint64(cfg.Secret[8*i:]) ^ 0x9e3779b97f4a7c15 | 1
 	}
 	var err error
-	if t.rec, err = recovery.New(recovery.Config{Records: cfg.Records}); err != nil {
+	rc := t.sys.recovery()
+	rc.Records = cfg.Records
+	if t.rec, err = recovery.New(rc); err != nil {
 		return nil, fmt.Errorf("tcp: %w", err)
 	}
 	conns := cfg.Connections

@@ -12,7 +12,7 @@ import (
 
 // Advance implements stack.Layer.
 func (t *TCP) Advance(now int64) {
-	t.now, t.nowMS = now, uint32(uint64(now)/1e6)
+	t.setTime(now)
 	t.wheel.advance(now, t.fire)
 	if len(t.loop.port.queue.Taken()) > 0 {
 		t.tick()
