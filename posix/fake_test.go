@@ -96,11 +96,15 @@ func (f *fake) add(s *fakeSocket) stack.Handle {
 	return s.h
 }
 
+// get is the socket of a handle, or, when a call comes late to one that was closed, one that never does anything.
 func (f *fake) get(h stack.Handle) *fakeSocket {
-	if int(h) >= len(f.socks) || f.socks[h] == nil {
-		f.t.Fatalf("handle %d is not open", h)
+	if int(h) >= len(f.socks) {
+		f.t.Fatalf("handle %d was never given out", h)
 	}
-	return f.socks[h]
+	if s := f.socks[h]; s != nil {
+		return s
+	}
+	return &fakeSocket{unused: true, options: map[int]int{}}
 }
 
 func (f *fake) tell(s *fakeSocket, ev stack.Events) {
@@ -280,6 +284,9 @@ func (f *fake) Close(h stack.Handle) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.get(h)
+	if s.unused {
+		return syscall.EBADF
+	}
 	if s.listener {
 		delete(f.listeners, s.local)
 	}
