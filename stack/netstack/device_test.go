@@ -85,7 +85,7 @@ type solo struct {
 
 var peerMAC = [6]byte{2, 0, 0, 0, 0, 2}
 
-func newSolo(t *testing.T, dev *fake, cfg Config) *solo {
+func newSolo(t testing.TB, dev *fake, cfg Config) *solo {
 	t.Helper()
 	s := &solo{dev: dev, now: 1}
 	st := stack.New(func() int64 { return s.now })

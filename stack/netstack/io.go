@@ -129,16 +129,38 @@ func (n *Netstack) SendTo(h stack.Handle, p []byte, to netip.AddrPort, flags int
 }
 
 func (s *socket) send(p []byte, to *tcpip.FullAddress, flags int) (int, error) {
-	if flags&^(unix.MSG_MORE|noEffect) != 0 {
-		return 0, syscall.EOPNOTSUPP // MSG_OOB among them: gVisor's TCP has no urgent data
+	more := flags&unix.MSG_MORE != 0
+	if flags&^(unix.MSG_MORE|noEffect) != 0 || more && s.typ != unix.SOCK_STREAM {
+		return 0, syscall.EOPNOTSUPP // gVisor's TCP has no urgent data, and its UDP does not gather datagrams
+	}
+	if more {
+		s.hold()
 	}
 	r := readers.Get().(*bytes.Reader)
 	r.Reset(p)
-	sent, err := s.ep.Write(r, tcpip.WriteOptions{To: to, More: flags&unix.MSG_MORE != 0})
+	sent, err := s.ep.Write(r, tcpip.WriteOptions{To: to, More: more})
 	r.Reset(nil)
 	readers.Put(r)
+	if !more && s.held.Load() {
+		s.release()
+	}
 	if sent > 0 {
 		return int(sent), nil
 	}
 	return 0, errno(err)
+}
+
+// hold has TCP keep a segment back that is not full, as MSG_MORE asks for: gVisor's TCP knows only TCP_CORK.
+func (s *socket) hold() {
+	if o := s.ep.SocketOptions(); !o.GetCorkOption() {
+		s.held.Store(true)
+		o.SetCorkOption(true)
+	}
+}
+
+// release ends what hold began.
+func (s *socket) release() {
+	if s.held.Swap(false) {
+		s.ep.SocketOptions().SetCorkOption(false)
+	}
 }

@@ -22,7 +22,7 @@ var (
 
 // network is the two hosts on a clock that is turned by hand.
 type network struct {
-	*testing.T
+	testing.TB
 	sim  simnet.Sim
 	wire *simnet.Wire
 	a, b *host
@@ -30,17 +30,17 @@ type network struct {
 
 type host struct {
 	*Netstack
-	t  *testing.T
+	t  testing.TB
 	st *stack.Stack
 }
 
-func newNetwork(t *testing.T, wire simnet.Config) *network {
+func newNetwork(t testing.TB, wire simnet.Config) *network {
 	return newNetworkWith(t, wire, Config{TCP: true}, Config{TCP: true})
 }
 
-func newNetworkWith(t *testing.T, wire simnet.Config, a, b Config) *network {
+func newNetworkWith(t testing.TB, wire simnet.Config, a, b Config) *network {
 	t.Helper()
-	w := &network{T: t}
+	w := &network{TB: t}
 	w.wire = simnet.New(wire, w.sim.Now)
 	w.sim.Wires = []*simnet.Wire{w.wire}
 	w.a = newHost(t, w.sim.Now, w.wire.End(0), a, a4, a6)
@@ -50,7 +50,7 @@ func newNetworkWith(t *testing.T, wire simnet.Config, a, b Config) *network {
 	return w
 }
 
-func newHost(t *testing.T, now func() int64, end *simnet.End, cfg Config, ip4, ip6 netip.Addr) *host {
+func newHost(t testing.TB, now func() int64, end *simnet.End, cfg Config, ip4, ip6 netip.Addr) *host {
 	t.Helper()
 	st := stack.New(now)
 	port := st.AddPort(end)

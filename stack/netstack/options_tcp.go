@@ -16,7 +16,7 @@ var tcpOptions = map[optionKey]option{
 	{unix.IPPROTO_TCP, unix.TCP_NODELAY}: flag(
 		func(o *tcpip.SocketOptions) bool { return !o.GetDelayOption() },
 		func(o *tcpip.SocketOptions, on bool) { o.SetDelayOption(!on) }),
-	{unix.IPPROTO_TCP, unix.TCP_CORK}:     flag((*tcpip.SocketOptions).GetCorkOption, (*tcpip.SocketOptions).SetCorkOption),
+	{unix.IPPROTO_TCP, unix.TCP_CORK}:     corkOption,
 	{unix.IPPROTO_TCP, unix.TCP_QUICKACK}: flag((*tcpip.SocketOptions).GetQuickAck, (*tcpip.SocketOptions).SetQuickAck),
 
 	// Linux's limits: MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT, MAX_TCP_SYNCNT.
@@ -68,6 +68,23 @@ var tcpOptions = map[optionKey]option{
 		info := s.tcpInfo(o)
 		return bytes.Clone(unsafe.Slice((*byte)(unsafe.Pointer(&info)), unsafe.Sizeof(info))), nil
 	}},
+}
+
+// corkOption is TCP_CORK, which MSG_MORE leaves alone.
+var corkOption = option{
+	set: func(s *socket, v []byte) error {
+		x, err := toInt(v)
+		if err == nil {
+			s.held.Store(false)
+			s.ep.SocketOptions().SetCorkOption(x != 0)
+		}
+		return err
+	},
+	get: func(s *socket) ([]byte, error) {
+		return fromBool(s.ep.SocketOptions().GetCorkOption() && !s.held.Load()), nil
+	},
+	inherit: true,
+	number:  true,
 }
 
 const tcpNameLen = 16 // TCP_CA_NAME_MAX

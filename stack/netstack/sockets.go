@@ -27,6 +27,7 @@ type socket struct {
 	watch  watch
 	given  given         // options that were set, for what it accepts
 	shut   atomic.Uint32 // tcpip.ShutdownFlags of a datagram socket
+	held   atomic.Bool   // a send with MSG_MORE was the last
 }
 
 // Open implements stack.Sockets: TCP (if Config.TCP), UDP, ping sockets (SOCK_DGRAM with IPPROTO_ICMP or
@@ -86,6 +87,7 @@ func (n *Netstack) Close(h stack.Handle) error {
 		return err
 	}
 	s.watch.end(s)
+	s.release()
 	s.ep.Close()
 	return nil
 }
@@ -182,6 +184,7 @@ func (n *Netstack) Shutdown(h stack.Handle, how int) error {
 	default:
 		return syscall.EINVAL
 	}
+	s.release()
 	if err := s.ep.Shutdown(flags); err != nil {
 		return errno(err)
 	}

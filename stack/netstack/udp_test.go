@@ -51,3 +51,18 @@ func TestUDPCarriesDatagramsBothWays(t *testing.T) {
 		}
 	}
 }
+
+func TestFlagsThatAreNotSupported(t *testing.T) {
+	w := newNetwork(t, simnet.Config{})
+	u := w.a.open(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	c, _ := w.connect(netip.AddrPortFrom(b4, 80))
+	for _, err := range []error{
+		third(w.a.Send(u, []byte("x"), unix.MSG_MORE)), third(w.a.Send(c, []byte("x"), unix.MSG_OOB)), third(w.a.Recv(u, nil, unix.MSG_ERRQUEUE)),
+	} {
+		if err != syscall.EOPNOTSUPP {
+			t.Errorf("%v, want EOPNOTSUPP", err)
+		}
+	}
+}
+
+func third(_ int, err error) error { return err }
