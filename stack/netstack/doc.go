@@ -4,17 +4,21 @@
 //	Device ─► Poll ─► Deliver ─► link ─► gVisor ─► endpoint queues ─► Sockets.Recv
 //	Device ◄─ Poll ◄─ Exhale ◄── link ◄─ gVisor ◄─────────────────── Sockets.Send
 //
+// It is a stack.Layer, the last one, a stack.Sockets, and the stack.Network of another layer's TCP.
+//
 // A received frame is copied once, into gVisor's pooled views, and is the device's again when Deliver returns. A packet
 // to send waits in the link's queue, referenced and not copied, until Exhale copies it into a frame of the device.
+// gVisor's TCP hands over segments of up to 64 KiB, which the device cuts, or Exhale while it copies.
 //
-// Deliver, Advance and Exhale belong to the loop, with the stack's lock held. Sockets and the functions that change
-// addresses, routes and neighbours may be called from any goroutine: gVisor has locks of its own. It calls back
-// (WritePackets, readiness, neighbour news) with those locks held and from any goroutine, the loop's among them, so
-// nothing here takes the stack's lock in a callback. The order is: the stack's lock, gVisor's, the link's.
+// Deliver, Advance, Exhale and the methods of stack.Network belong to the loop, with the stack's lock held. Sockets and
+// the functions that change addresses, routes, neighbours and sysctls may be called from any goroutine: gVisor has
+// locks of its own. It calls back (WritePackets, readiness, neighbour news) with those locks held and from any
+// goroutine, the loop's among them, so nothing here takes the stack's lock in a callback. The order is: the stack's
+// lock, gVisor's, the link's.
 //
 // Time is the stack's: no Go timer runs, and a timer's function runs in the loop. gVisor's TCP has GOMAXPROCS
-// goroutines that process segments; Deliver has the loop yield to them.
+// goroutines that process segments; Deliver has the loop yield to them, and Settle waits for them.
 //
-// It does not forward packets between ports, has no VLANs and no packet sockets, and leaves TCP's checksum and
-// segmentation to the device only where gVisor lets it: see link.go.
+// It does not forward packets between ports and has no VLANs, no packet sockets, no control messages (recvmsg's) and
+// no urgent data. Blocking, deadlines and descriptors are made above stack.Sockets.
 package netstack
