@@ -208,6 +208,7 @@ func (r *transcript) wait(fd int, events int16) {
 			r.must(err)
 		}
 		if n > 0 && p[0].Revents&events != 0 {
+			time.Sleep(2 * time.Millisecond) // the news of it may be a moment behind
 			return
 		}
 		if time.Now().After(deadline) {
