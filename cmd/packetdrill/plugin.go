@@ -20,6 +20,7 @@ type plugin struct {
 	lab   *lab.Lab
 	epoch int64 // packetdrill's time, µs, when the lab's was start
 	start int64
+	main  int // the thread that lets time pass
 
 	// A call that waits is on another thread than the one that lets time pass. When it has returned, its thread
 	// looks at the clock, and until then the clock must stand still.
@@ -52,7 +53,7 @@ func newPlugin(flags string) (*plugin, error) {
 	if err := l.Advance(l.Now() + int64(10*time.Second)); err != nil { // duplicate address detection
 		return nil, err
 	}
-	p := &plugin{lab: l, epoch: time.Now().UnixMicro(), start: l.Now()}
+	p := &plugin{lab: l, epoch: time.Now().UnixMicro(), start: l.Now(), main: unix.Gettid()}
 	p.looked = sync.NewCond(&p.mu)
 	return p, nil
 }
@@ -156,8 +157,8 @@ func (p *plugin) call(begin func() *lab.Call) *lab.Call {
 	if c.Done {
 		return c
 	}
-	if unix.Gettid() == unix.Getpid() {
-		// The thread that lets time pass waits itself: the script says that the call does not block, and it does.
+	if unix.Gettid() == p.main {
+		// Who lets time pass waits himself: the script takes the call for immediate, and it is not.
 		p.pass(p.lab.Now()+silence, func() bool { return c.Done })
 		if !c.Done {
 			fatal(errors.New("a call that the script takes for immediate blocks for ever"))
