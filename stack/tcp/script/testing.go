@@ -20,7 +20,7 @@ func Run(t *testing.T, file string, factory lab.Factory) {
 //
 //	// gvisor: differs: it has no urgent data
 //
-// It is then expected to fail, is skipped if it does, and fails if it passes.
+// It is then skipped if it fails; a note that no longer holds is logged.
 func RunAs(t *testing.T, name, file string, factory lab.Factory) {
 	t.Helper()
 	src, err := os.ReadFile(file)
@@ -43,7 +43,7 @@ func RunAs(t *testing.T, name, file string, factory lab.Factory) {
 			case err != nil:
 				t.Error(err)
 			case why != "":
-				t.Errorf("%s: passes, though it says that %s differs: %s", file, name, why)
+				t.Logf("%s: passes, though it says that %s differs: %s", file, name, why)
 			}
 		})
 	}
