@@ -247,20 +247,20 @@ func TestVirtioPeerGoes(t *testing.T) {
 				return l.Up == up
 			}
 		}
-		until(t, "the link", is(true))
+		patiently(t, "the link", is(true))
 		if err := RemoveVdev("net_vhost0"); err != nil {
 			t.Fatal(err)
 		}
 		vhost = nil
-		until(t, "the link to go down", is(false))
+		patiently(t, "the link to go down", is(false))
 		for range 300 { // the loop goes on
 			is(false)()
 			time.Sleep(time.Millisecond)
 		}
 		if server {
 			_, vhost = openVdev(t, "net_vhost0", vhostArgs, nil, c)
-			until(t, "the link to come back", is(true))
-			until(t, "a frame from the device to the new peer", func() bool {
+			patiently(t, "the link to come back", is(true))
+			patiently(t, "a frame from the device to the new peer", func() bool {
 				is(true)()
 				return len(vhost.Queue().Rx) > 0
 			})
@@ -279,6 +279,16 @@ func TestVirtioPeerGoes(t *testing.T) {
 	}
 	if loud > 40 {
 		t.Errorf("%d warnings and errors in the log", loud)
+	}
+}
+
+// patiently is until for what threads of DPDK do in their own time.
+func patiently(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for start := time.Now(); !f(); time.Sleep(time.Millisecond) {
+		if time.Since(start) > 20*time.Second {
+			t.Fatal("waited 20 seconds for ", what)
+		}
 	}
 }
 
