@@ -180,3 +180,24 @@ func BenchmarkBulk(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFlood is a SYN that is answered with a cookie.
+func BenchmarkFlood(b *testing.B) {
+	s := newGenServer(b, allOffloads, 100, 650, 0, Config{Connections: 1 << 16, Memory: 64 << 20})
+	must(b, s.SetSysctl("net.inet.tcp.syncookies_only", "1"))
+	s.gen.clients = make([]genClient, 1<<16)
+	s.gen.discard = true
+	b.ReportAllocs()
+	b.ResetTimer()
+	begin := cpuTime(b)
+	for at := 0; at < b.N; at += 32 {
+		s.st.Lock()
+		for i := at; i < at+32; i++ {
+			f := s.gen.frame(s.gen.bufs[0], uint32(i&0xffff), &s.gen.clients[i&0xffff], wire.SYN, nil)
+			s.Deliver(0, []stack.Frame{f})
+		}
+		s.st.Unlock()
+		s.turn()
+	}
+	b.ReportMetric(float64(cpuTime(b)-begin)/float64(b.N), "cpu-ns/op")
+}
