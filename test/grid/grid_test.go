@@ -90,6 +90,9 @@ func TestGrid(t *testing.T) {
 	row := ""
 	list := cells()
 	for i, c := range list { // the same losses for each algorithm
+		if race && i%9 != 5 { // 20 ms, the largest window
+			continue
+		}
 		if i%3 == 0 {
 			row = fmt.Sprintf("%-8s %5.1f%% %7v", c.algorithm, 100*c.loss, c.rtt)
 		}
@@ -101,6 +104,9 @@ func TestGrid(t *testing.T) {
 		if i%3 == 2 {
 			fmt.Fprintln(&out, row)
 		}
+	}
+	if race {
+		return
 	}
 	if *update {
 		if err := os.WriteFile(golden, out.Bytes(), 0o644); err != nil {
