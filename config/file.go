@@ -16,6 +16,7 @@ type file struct {
 	name     string
 	text     []byte
 	values   map[string]map[string]string // section, key
+	places   map[place][]int              // lines
 	errs     []*Error
 	warnings []Warning
 }
@@ -24,7 +25,7 @@ type file struct {
 const delimiter = "\n"
 
 // fileMax is the size of a file that is read at all, in bytes.
-const fileMax = 1 << 20
+const fileMax = 64 << 10
 
 // read has viper parse the text, by the INI codec below.
 func read(name string, text []byte) (*file, error) {
@@ -35,6 +36,7 @@ func read(name string, text []byte) (*file, error) {
 	if i := bytes.IndexByte(text, 0); i >= 0 {
 		return nil, fmt.Errorf("%s:%d: a NUL byte; the file must be text", name, 1+bytes.Count(text[:i], []byte("\n")))
 	}
+	f.findLines()
 	codecs := viper.NewCodecRegistry()
 	if err := codecs.RegisterCodec("ini", codec{f}); err != nil {
 		return nil, err
@@ -76,14 +78,14 @@ func (c codec) Decode(b []byte, into map[string]any) error {
 	for _, s := range parsed.Sections() {
 		name := s.Name()
 		if into[name] != nil {
-			c.f.fail(name, "", "the section stands more than once, in lines %v; put its keys together", c.f.lines(name, ""))
+			c.f.fail(name, "", "the section stands more than once, in lines %v; put its keys together", c.f.places[place{name, ""}])
 			continue
 		}
 		keys := map[string]any{}
 		for _, k := range s.Keys() {
 			values := k.ValueWithShadows()
 			if len(values) > 1 {
-				c.f.fail(name, k.Name(), "the key stands more than once, in lines %v; keep one", c.f.lines(name, k.Name()))
+				c.f.fail(name, k.Name(), "the key stands more than once, in lines %v; keep one", c.f.places[place{name, k.Name()}])
 			}
 			keys[k.Name()] = ""
 			if len(values) > 0 {
@@ -110,25 +112,31 @@ func stripComment(v string) string {
 	return strings.TrimSpace(v)
 }
 
-// lines finds where a key, or a section if key is empty, stands: the parser does not tell.
-func (f *file) lines(section, key string) (found []int) {
+// place is a key of a section, or a section if key is empty.
+type place struct{ section, key string }
+
+// findLines notes in which lines each section and key stands: the parser does not tell.
+func (f *file) findLines() {
+	f.places = map[place][]int{}
 	in := strings.ToLower(ini.DefaultSection)
 	for i, l := range strings.Split(strings.ToLower(string(f.text)), "\n") {
+		at := place{section: in}
 		l = strings.TrimSpace(l)
 		if end := strings.LastIndexByte(l, ']'); end > 0 && l[0] == '[' {
-			if in = l[1:end]; in == section && key == "" {
-				found = append(found, i+1)
-			}
-		} else if at := strings.IndexAny(l, "=:"); at > 0 && in == section && key != "" && strings.TrimSpace(l[:at]) == key {
-			found = append(found, i+1)
+			in = l[1:end]
+			at.section = in
+		} else if n := strings.IndexAny(l, "=:"); n > 0 {
+			at.key = strings.TrimSpace(l[:n])
+		} else {
+			continue
 		}
+		f.places[at] = append(f.places[at], i+1)
 	}
-	return found
 }
 
-// line is the first of lines, 0: nowhere.
+// line is the first in which a key, or a section if key is empty, stands; 0: nowhere.
 func (f *file) line(section, key string) int {
-	if found := f.lines(section, key); len(found) > 0 {
+	if found := f.places[place{section, key}]; len(found) > 0 {
 		return found[0]
 	}
 	return 0

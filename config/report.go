@@ -19,7 +19,7 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	return place(e.File, e.Line, e.Section, e.Key, e.Value) + ": " + e.Want
+	return where(e.File, e.Line, e.Section, e.Key, e.Value) + ": " + e.Want
 }
 
 // Warning is a key or section that is unknown or has no effect.
@@ -31,9 +31,9 @@ type Warning struct {
 	Text    string
 }
 
-func (w Warning) String() string { return place(w.File, w.Line, w.Section, w.Key, "") + ": " + w.Text }
+func (w Warning) String() string { return where(w.File, w.Line, w.Section, w.Key, "") + ": " + w.Text }
 
-func place(file string, line int, section, key, value string) string {
+func where(file string, line int, section, key, value string) string {
 	var b strings.Builder
 	b.WriteString(file)
 	if line > 0 {
@@ -77,6 +77,9 @@ func (f *file) err() error {
 // didYouMean is the known name next to an unknown one, as a clause, or nothing.
 func didYouMean(name string, known []string) string {
 	best, least := "", len(name)/3+2
+	if len(name) > 64 {
+		return ""
+	}
 	for _, k := range known {
 		if d := distance(name, k); d < least {
 			best, least = k, d
