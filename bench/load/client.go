@@ -58,6 +58,7 @@ type client struct {
 	scratch     []byte // a frame that came in pieces
 	counters    counters
 	latency     histogram
+	look        int   // turns between two looks at what costs time
 	turnAt      int64 // when the last turn was
 	idle        int64 // nanoseconds of turns without frames
 }
@@ -65,7 +66,7 @@ type client struct {
 // newClient prepares a client on a device. ports of the options are valid.
 func newClient(o options, dev stack.Device) (*client, error) {
 	info := dev.Info()
-	l := &client{options: o, dev: dev, queue: dev.Queue(), offload: info.Offloads&stack.TxTCPCsum != 0}
+	l := &client{options: o, dev: dev, queue: dev.Queue(), offload: info.Offloads&stack.TxTCPCsum != 0, look: 4096}
 	copy(l.mac[:], info.MAC)
 	l.server, l.serverPort = o.to.Addr().As4(), o.to.Port()
 	from := o.from.As4()

@@ -11,9 +11,10 @@ import (
 
 // world is a client and a responder at the ends of a simulated wire.
 type world struct {
-	now int64
-	l   *client
-	r   *responder
+	now  int64
+	step time.Duration // of tick
+	l    *client
+	r    *responder
 }
 
 func newWorld(t testing.TB, cfg simnet.Config, body int, args ...string) *world {
@@ -22,21 +23,22 @@ func newWorld(t testing.TB, cfg simnet.Config, body int, args ...string) *world 
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{}
+	w := &world{step: time.Microsecond}
 	wire := simnet.New(cfg, w.clock)
 	l, err := newClient(o, wire.End(0))
 	if err != nil {
 		t.Fatal(err)
 	}
+	l.look = 16
 	w.l, w.r = l, newResponder(wire.End(1), body)
 	return w
 }
 
 func (w *world) clock() int64 { return w.now }
 
-// tick moves on by a microsecond at each look, and turns the responder.
+// tick moves on by a step at each look, and turns the responder.
 func (w *world) tick() int64 {
-	w.now += int64(time.Microsecond)
+	w.now += int64(w.step)
 	if w.r != nil {
 		w.r.turn()
 	}
@@ -57,7 +59,7 @@ func (w *world) run(t testing.TB) report {
 
 func TestKeepAlive(t *testing.T) {
 	for _, offload := range []stack.FrameFlags{0, stack.TxTCPCsum} {
-		w := newWorld(t, simnet.Config{Latency: 10 * time.Microsecond, Offload: offload}, 650, "-conns", "10", "-time", "50ms", "-warmup", "1ms")
+		w := newWorld(t, simnet.Config{Latency: 10 * time.Microsecond, Offload: offload}, 650, "-conns", "10", "-time", "10ms", "-warmup", "1ms")
 		r := w.run(t)
 		// A round trip is 20 µs and two turns.
 		if r.Requests < 10/24e-6 || r.Requests > 10/20e-6 {
@@ -80,7 +82,7 @@ func TestKeepAlive(t *testing.T) {
 
 func TestConnectPerRequest(t *testing.T) {
 	for _, closes := range []bool{false, true} {
-		w := newWorld(t, simnet.Config{Latency: 10 * time.Microsecond}, 100, "-mode", "connect", "-conns", "20", "-time", "50ms", "-warmup", "1ms")
+		w := newWorld(t, simnet.Config{Latency: 10 * time.Microsecond}, 100, "-mode", "connect", "-conns", "20", "-time", "10ms", "-warmup", "1ms")
 		w.r.closes = closes
 		r := w.run(t)
 		if r.Failures != 0 || r.Counters["Resent"] != 0 || r.Counters["Strays"] != 0 {
@@ -97,7 +99,7 @@ func TestConnectPerRequest(t *testing.T) {
 }
 
 func TestIdleConnections(t *testing.T) {
-	w := newWorld(t, simnet.Config{Latency: time.Microsecond}, 100, "-from", "192.168.1.10", "-conns", "3", "-idle-conns", "70000", "-time", "20ms", "-warmup", "1ms")
+	w := newWorld(t, simnet.Config{Latency: time.Microsecond}, 100, "-from", "192.168.1.10", "-conns", "3", "-idle-conns", "70000", "-time", "5ms", "-warmup", "1ms")
 	r := w.run(t)
 	if r.Established != 70003 || r.Failures != 0 {
 		t.Errorf("%d established, %d failures", r.Established, r.Failures)
@@ -110,8 +112,9 @@ func TestIdleConnections(t *testing.T) {
 // TestLoss loses, repeats and reorders frames: all requests are answered in the end.
 func TestLoss(t *testing.T) {
 	for _, mode := range []string{modeKeepAlive, modeConnect} {
-		w := newWorld(t, simnet.Config{Latency: 50 * time.Microsecond, Loss: .02, Dup: .02, Reorder: .02, Corrupt: .02, Seed: 7}, 650,
+		w := newWorld(t, simnet.Config{Latency: 100 * time.Microsecond, Loss: .02, Dup: .02, Reorder: .02, Corrupt: .02, Seed: 7}, 650,
 			"-mode", mode, "-conns", "50", "-time", "1s", "-warmup", "0")
+		w.step = 20 * time.Microsecond
 		r := w.run(t)
 		if r.Counters["Resent"] == 0 || r.Counters["Duplicates"] == 0 || r.Counters["DropBadChecksum"] == 0 {
 			t.Errorf("%s: nothing went wrong: %v", mode, r.Counters)
@@ -126,7 +129,7 @@ func TestLoss(t *testing.T) {
 }
 
 func TestLongAnswers(t *testing.T) {
-	w := newWorld(t, simnet.Config{Latency: 10 * time.Microsecond}, 30000, "-conns", "2", "-time", "50ms", "-warmup", "1ms")
+	w := newWorld(t, simnet.Config{Latency: 10 * time.Microsecond}, 30000, "-conns", "2", "-time", "10ms", "-warmup", "1ms")
 	if r := w.run(t); r.Failures != 0 || r.Requests == 0 || r.Received < r.Requests*30000*8/1e9 {
 		t.Errorf("%+v", r)
 	}

@@ -13,7 +13,7 @@ func FuzzDeliver(f *testing.F) {
 	}
 	l, e := newEcho(f, "-conns", "4", "-mode", "connect")
 	e.r.closes = true
-	for range 100 {
+	for range 10 {
 		for i := range e.queue.Rx {
 			f.Add(append([]byte(nil), e.queue.Rx[i].Bytes()...), uint16(e.queue.Rx[i].Flags))
 		}

@@ -10,12 +10,11 @@ type link func() bool
 
 // run drives a client: it waits for the link and the connections, warms up, measures, and closes.
 func (l *client) run(clock func() int64, up link, interrupted func() bool) (report, error) {
-	const look = 4096 // turns between two looks at what costs time
 	l.turnAt = clock()
 	// turn until the time is over or done is.
 	turn := func(d time.Duration, done func() bool) (bool, error) {
 		for end := clock() + int64(d); ; {
-			for range look {
+			for range l.look {
 				l.turn(clock)
 			}
 			switch {

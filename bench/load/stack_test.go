@@ -110,11 +110,11 @@ func TestAgainstNetstack(t *testing.T) {
 		{modeConnect, true, 600, 0},
 		{modeConnect, true, 600, .01},
 		{modeSource, false, 0, 0},
-		{modeSource, false, 0, .001},
+		{modeSource, false, 0, .005},
 		{modeSink, false, 0, 0},
 	} {
 		t.Run(fmt.Sprintf("%s_closes=%t_body=%d_loss=%v", c.mode, c.closes, c.body, c.loss), func(t *testing.T) {
-			span, rate, conns := "20ms", 0., "8"
+			span, rate, conns := "10ms", 0., "8"
 			switch { // the buffer is not to drop anything
 			case c.mode == modeSource || c.mode == modeSink:
 				rate, conns = 1e9, "1"
