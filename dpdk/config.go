@@ -41,7 +41,7 @@ type PortConfig struct {
 	NoChecksum  bool   // leave out checksum offload both ways
 	TSO         bool   // offer TCP segmentation where the device has it
 	LRO         bool   // take coalesced TCP segments, in chains, where the device has them
-	RSSKey      []byte // Toeplitz key; nil: the driver's. Its length is the device's
+	RSSKey      []byte // Toeplitz key, used with several queues on a device with RSS; nil: the driver's. Its length is the device's
 	Mbufs       int    // mbufs per memory pool; 0: computed from queues and descriptors
 	Lcores      []int  // lcore of each queue pair; nil: the process's, in order
 }
