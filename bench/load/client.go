@@ -58,9 +58,10 @@ type client struct {
 	scratch     []byte // a frame that came in pieces
 	counters    counters
 	latency     histogram
-	look        int   // turns between two looks at what costs time
-	turnAt      int64 // when the last turn was
-	idle        int64 // nanoseconds of turns without frames
+	look        int           // turns between two looks at what costs time
+	turnAt      int64         // when the last turn was
+	idle        int64         // nanoseconds of turns without frames
+	cpu         time.Duration // CPU time when the measurement began
 }
 
 // newClient prepares a client on a device. ports of the options are valid.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fstack-go/fstack/stack"
 )
 
@@ -48,7 +50,8 @@ type report struct {
 	Connects    float64           `json:"connects_per_second"`
 	Received    float64           `json:"received_gbit_per_second"`
 	Sent        float64           `json:"sent_gbit_per_second"`
-	IdleShare   float64           `json:"idle_share"`
+	IdleShare   float64           `json:"idle_share"` // of the time: turns that found no frame
+	CPUShare    float64           `json:"cpu_share"`  // of the time: that the CPU was this program's; well below 1, others were measured, too
 	BusyNanos   float64           `json:"busy_ns_per_request"`
 	Established int               `json:"established"` // at the end
 	Failures    uint64            `json:"failures"`
@@ -68,7 +71,16 @@ type latency struct {
 
 // measure begins to measure: what was counted before is forgotten.
 func (l *client) measure() {
-	l.counters, l.latency, l.idle = counters{}, histogram{}, 0
+	l.counters, l.latency, l.idle, l.cpu = counters{}, histogram{}, 0, cpuTime()
+}
+
+// cpuTime is how long the calling thread has run.
+func cpuTime() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
 }
 
 // report sums up a measurement of d.
@@ -81,6 +93,7 @@ func (l *client) report(d time.Duration) report {
 		Seconds: d.Seconds(), Requests: per(c.Requests), Connects: per(c.Connects),
 		Received: per(c.Bytes) * 8 / 1e9, Sent: per(c.BytesSent) * 8 / 1e9,
 		IdleShare:   float64(l.idle) / float64(d),
+		CPUShare:    float64(cpuTime()-l.cpu) / float64(d),
 		Established: l.established, Failures: c.failures(), Counters: map[string]uint64{},
 	}
 	if c.Requests > 0 {
