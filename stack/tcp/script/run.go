@@ -192,9 +192,10 @@ func (r *runner) inject(k *Packet) error {
 	return r.turn()
 }
 
-// adopt makes the flow that an incoming packet begins: one to a listener, or to nobody.
+// adopt makes the flow that an incoming packet begins: one to a listener, to a socket that does nothing yet, or to
+// nobody.
 func (r *runner) adopt(k *Packet) {
-	if f := r.flow; f != nil && f.state != flowListening {
+	if f := r.flow; f != nil && f.state != flowListening && f.state != flowNew {
 		return
 	}
 	r.flow = &flow{
