@@ -139,7 +139,7 @@ func (t *TCP) sendData(i uint32, p *pcb, n uint32, fin, last, push bool, now int
 	}
 	if idle {
 		p.progress = t.nowMS
-		p.probes = 0
+		p.probes, p.answered = 0, 0
 		t.stopPersist(p)
 	}
 	if n > 0 {

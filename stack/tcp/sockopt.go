@@ -94,7 +94,7 @@ func (t *TCP) setFlag(i uint32, p *pcb, f flags, on bool) error {
 	case flagKeepAlive:
 		if p.state.in(statesSynced) && p.flags&flagPersist == 0 && p.state != stateFinWait2 {
 			p.timeKeep = 0
-			p.probes = 0
+			p.probes, p.answered = 0, 0
 			t.startKeepAlive(i, p)
 		}
 	}

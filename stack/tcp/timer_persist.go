@@ -82,11 +82,11 @@ func (t *TCP) firePersist(i uint32, p *pcb) {
 // probeAnswered takes note that the peer is there.
 func (t *TCP) probeAnswered(i uint32, p *pcb) {
 	if p.flags&flagPersist == 0 {
-		p.probes = 0 // of keep-alive
+		p.probes, p.answered = 0, 0 // of keep-alive
 		return
 	}
 	if p.sndWnd > 0 {
-		p.probes = 0
+		p.probes, p.answered = 0, 0
 		t.stopPersist(p)
 		t.startKeepAlive(i, p)
 		t.mark(i, p)
