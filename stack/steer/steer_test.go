@@ -48,8 +48,9 @@ func TestSymmetricKeyIsSymmetric(t *testing.T) {
 
 func TestPortsAreAllThatComeBack(t *testing.T) {
 	for _, key := range [][]byte{MicrosoftKey, SymmetricKey} {
-		for _, v := range vectors {
-			for _, size := range []int{1, 2, 128, 512} {
+		for _, v := range []int{0, 7} { // one of each family
+			v := vectors[v]
+			for _, size := range []int{1, 128} {
 				r, err := New(key, Even(size, min(3, size)))
 				if err != nil {
 					t.Fatal(err)
