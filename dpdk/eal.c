@@ -4,12 +4,15 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <rte_alarm.h>
 #include <rte_eal.h>
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
@@ -48,6 +51,9 @@ static void record(int level, const char *buf, size_t n)
 		sink.len += n;
 	}
 	pthread_mutex_unlock(&sink.mutex);
+	// rte_panic ends the process behind its line: no goroutine will pass that on.
+	if (level > 0 && level <= RTE_LOG_CRIT && write(STDERR_FILENO, buf, n) < 0)
+		errno = 0;
 }
 
 static ssize_t write_log(void *cookie __rte_unused, const char *buf, size_t n)
@@ -167,6 +173,34 @@ int fs_eal_init(int argc, char **argv)
 int fs_eal_cleanup(void)
 {
 	return rte_eal_cleanup();
+}
+
+static void alarm_reached(void *sem)
+{
+	sem_post(sem);
+}
+
+// Alarms run in order, on EAL's interrupt thread. The first to be reached says that this thread has seen all that
+// happened before; it may have set others, behind which the second comes; these may have it wait for other descriptors,
+// which it has begun to by the third, and the fourth comes out of that wait.
+void fs_alarms_drain(void)
+{
+	static sem_t reached; // stays: an alarm may be reached too late
+	struct timespec end;
+
+	sem_init(&reached, 0, 0);
+	for (int i = 0; i < 4; i++) {
+		if (rte_eal_alarm_set(1, alarm_reached, &reached) != 0)
+			return;
+		clock_gettime(CLOCK_REALTIME, &end);
+		end.tv_sec += 2;
+		while (sem_timedwait(&reached, &end) != 0) {
+			if (errno == EINTR)
+				continue;
+			rte_eal_alarm_cancel(alarm_reached, &reached);
+			return;
+		}
+	}
 }
 
 int fs_port_configure(const struct fs_port_setup *c)

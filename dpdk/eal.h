@@ -26,6 +26,9 @@ void fs_signals_free(void);
 int fs_eal_init(int argc, char **argv);
 int fs_eal_cleanup(void);
 
+// fs_alarms_drain waits until EAL's thread has done what drivers have asked it to do later.
+void fs_alarms_drain(void);
+
 struct fs_port_setup {
 	uint16_t port, queues, rx_desc, tx_desc, mtu;
 	uint8_t rx_interrupts, rss_key_len;

@@ -221,7 +221,12 @@ func (p *Port) close() error {
 	delete(eal.ports, p.id)
 	var errs []error
 	if p.primary {
-		errs = append(errs, p.call("rte_eth_dev_stop", func() C.int { return C.rte_eth_dev_stop(p.cid()) }))
+		errs = append(errs, p.call("rte_eth_dev_stop", func() C.int {
+			if p.driver == driverVirtioUser { // what it does about a peer that is gone it puts off, and close forgets that
+				C.fs_alarms_drain()
+			}
+			return C.rte_eth_dev_stop(p.cid())
+		}))
 	}
 	for _, q := range p.queues {
 		if q != nil {
@@ -233,6 +238,8 @@ func (p *Port) close() error {
 	}
 	return errors.Join(errs...)
 }
+
+const driverVirtioUser = "net_virtio_user"
 
 func (p *Port) usable() error {
 	if p.closed || !eal.started {

@@ -234,6 +234,9 @@ func TestVirtioPeerGoes(t *testing.T) {
 		c := PortConfig{RxDesc: 256, TxDesc: 256}
 		_, vhost := openVdev(t, "net_vhost0", vhostArgs, nil, c)
 		p, q := openVdev(t, name, virtioArgs, nil, c)
+		if d := p.Driver(); d != driverVirtioUser {
+			t.Errorf("driver %s, want %s", d, driverVirtioUser)
+		}
 		is := func(up bool) func() bool {
 			return func() bool {
 				l, _ := p.LinkStatus()
