@@ -83,7 +83,7 @@ vip_addr6=fd00::3
 vip_prefix_len=128
 mtu=9000
 if_name=eno7
-lcore_list=2-3
+lcore_list=0,2-3
 [port2]
 addr6=fd01::2
 [vdev0]
@@ -135,7 +135,7 @@ net.inet.tcp.cc.algorithm=cubic
 	if got, want := strings.Join(addrs, " "), "192.168.1.2/24 fd00::2/48 192.168.1.3/32 10.0.0.9/32 fd00::3/128"; got != want {
 		t.Errorf("addresses of port 0: %s, want %s", got, want)
 	}
-	if p.Gateway.String() != "192.168.1.1" || p.Gateway6.String() != "fe80::1" || p.MTU != 9000 || p.Name != "eno7" || !reflect.DeepEqual(p.Lcores, []int{2, 3}) {
+	if p.Gateway.String() != "192.168.1.1" || p.Gateway6.String() != "fe80::1" || p.MTU != 9000 || p.Name != "eno7" || !reflect.DeepEqual(p.Lcores, []int{0, 2, 3}) {
 		t.Errorf("port 0: %+v", p)
 	}
 	if p := c.Ports[1]; p.ID != 2 || p.Addr6.String() != "fd01::2/64" || p.Addr.IsValid() || !reflect.DeepEqual(p.Lcores, []int{0, 2, 3, 5}) {

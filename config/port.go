@@ -8,10 +8,9 @@ import (
 )
 
 const (
-	maxVIPs    = 64 // F-Stack's
-	mtuMax     = 9600
-	mtuMin     = 576
-	mtuMinIPv6 = 1280 // RFC 8200 §5
+	maxVIPs = 64 // F-Stack's
+	mtuMax  = 9600
+	mtuMin  = 1280 // RFC 8200 §5: every port has IPv6
 )
 
 var portKeys = []key[Port]{
@@ -88,6 +87,9 @@ func (f *file) portSections(c *Config) {
 					f.fail(section, "lcore_list", "lcore %d is not in lcore_mask", l)
 				}
 			}
+			if one := c.DPDK.Lcores[0]; !slices.Contains(p.Lcores, one) {
+				f.warn(section, "lcore_list", "has no effect: one process runs so far, on lcore %d", one)
+			}
 		}
 		c.Ports = append(c.Ports, p)
 	}
@@ -129,8 +131,8 @@ func (f *file) portNets(section string, p *Port) {
 	if len(p.vips6) > maxVIPs {
 		f.fail(section, "vip_addr6", "has more than %d addresses", maxVIPs)
 	}
-	if (p.addr6.IsValid() || len(p.vips6) > 0) && p.MTU < mtuMinIPv6 {
-		f.fail(section, "mtu", "must be at least %d, as IPv6 demands", mtuMinIPv6)
+	if len(p.vips6) == 0 && f.has(section, "vip_prefix_len") {
+		f.warn(section, "vip_prefix_len", "has no effect without vip_addr6")
 	}
 }
 

@@ -73,9 +73,9 @@ func TestWrongValues(t *testing.T) {
 		{"[port0]\naddr6=192.168.1.2\n", "config.ini:2: [port0] addr6=192.168.1.2: ", "IPv6 address"},
 		{"[port0]\naddr6=::ffff:192.168.1.2\n", "config.ini:2: [port0] addr6=::ffff:192.168.1.2: ", "IPv6 address"},
 		{"[port0]\naddr6=fe80::1%eth0\n", "config.ini:2: [port0] addr6=fe80::1%eth0: ", "zone"},
-		{port + "mtu=100\n", "config.ini:4: [port0] mtu=100: ", "576 to 9600"},
-		{port + "mtu=65536\n", "config.ini:4: [port0] mtu=65536: ", "576 to 9600"},
-		{v6 + "mtu=1000\n", "config.ini:3: [port0] mtu=1000: ", "at least 1280"},
+		{port + "mtu=100\n", "config.ini:4: [port0] mtu=100: ", "1280 to 9600"},
+		{port + "mtu=65536\n", "config.ini:4: [port0] mtu=65536: ", "1280 to 9600"},
+		{v6 + "mtu=1000\n", "config.ini:3: [port0] mtu=1000: ", "1280 to 9600"},
 		{port + "vip_addr=10.0.0.1;x\n", "config.ini:4: [port0] vip_addr=10.0.0.1;x: x: ", "IPv4 address"},
 		{port + "vip_addr=" + many + "\n", "config.ini:4: [port0] vip_addr=", "65 items"},
 		{port + "vip_addr=192.168.1.2\n", "config.ini:4: [port0] vip_addr=192.168.1.2: ", "there already, in [port0]"},
@@ -162,9 +162,11 @@ func TestWarnings(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"broadcast=192.168.1.254\n":        "config.ini:4: [port0] broadcast: is not used: the broadcast address of 192.168.1.0/24 is 192.168.1.255",
-		"vip_ifname=lo0\n":                 "config.ini:4: [port0] vip_ifname: has no effect: they are on the port itself",
-		"ipfw_pr=10.0.0.0 255.255.255.0\n": "config.ini:4: [port0] ipfw_pr: has no effect: policy routes are not supported yet",
+		"broadcast=192.168.1.254\n":            "config.ini:4: [port0] broadcast: is not used: the broadcast address of 192.168.1.0/24 is 192.168.1.255",
+		"vip_prefix_len=64\n":                  "config.ini:4: [port0] vip_prefix_len: has no effect without vip_addr6",
+		"lcore_list=1\n[dpdk]\nlcore_mask=3\n": "config.ini:4: [port0] lcore_list: has no effect: one process runs so far, on lcore 0",
+		"vip_ifname=lo0\n":                     "config.ini:4: [port0] vip_ifname: has no effect: they are on the port itself",
+		"ipfw_pr=10.0.0.0 255.255.255.0\n":     "config.ini:4: [port0] ipfw_pr: has no effect: policy routes are not supported yet",
 	} {
 		if c := parse(t, port+text); len(c.Warnings) != 1 || c.Warnings[0].String() != want {
 			t.Errorf("%q: %v, want %s", text, c.Warnings, want)

@@ -25,7 +25,7 @@ func TestWrongStart(t *testing.T) {
 		{"address", []string{"addr=192.168.1.256"}, []string{"config.ini:13: [port0] addr=192.168.1.256", "IPv4"}},
 		{"netmask", []string{"netmask=255.255.0.255"}, []string{"[port0] netmask=255.255.0.255", "ones followed by zeros"}},
 		{"gateway outside the net", []string{"gateway=10.0.0.1"}, []string{"[port0] gateway=10.0.0.1", "outside the port's net 192.168.1.0/24"}},
-		{"MTU", []string{"netmask=255.255.255.0\nmtu=100"}, []string{"[port0] mtu=100", "576 to 9600"}},
+		{"MTU", []string{"netmask=255.255.255.0\nmtu=100"}, []string{"[port0] mtu=100", "1280 to 9600"}},
 		{"key twice", []string{"netmask=255.255.255.0\naddr=192.168.1.3"}, []string{"[port0] addr", "more than once"}},
 		{"port that is not there", []string{"port_list=7", "nb_vdev=1\n[port7]\naddr=10.0.0.1\nnetmask=255.0.0.0"}, []string{"[port7]", "port 7", "no such device", "ports in all: 1"}},
 		{"driver that is not there", []string{"devargs=net_nosuch0,iface=x"}, []string{"net_nosuch0", "rte_eal_hotplug_add"}},
