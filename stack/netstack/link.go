@@ -192,6 +192,7 @@ func (l *link) exhale() (sent int) {
 		}
 		if !all {
 			l.n.counters.DropTxTooBig++
+			l.sent = 0
 		}
 		l.mu.Lock()
 		l.queue.pop()
