@@ -36,7 +36,9 @@ func newApp(p *pair, h *host) *app {
 	var err error
 	a.ep, err = h.table.EpollCreate1(0)
 	a.must(err)
-	a.table.Serve(a.turn, func(err error) { p.t.Errorf("host %d: %v", h.index, err) })
+	if table, ok := a.table.(*posix.Table); ok {
+		table.Serve(a.turn, func(err error) { p.t.Errorf("host %d: %v", h.index, err) })
+	}
 	return a
 }
 
@@ -47,14 +49,14 @@ func (a *app) must(err error) {
 	}
 }
 
-// turn is called by the stack's loop.
+// turn is called by the stack's loop, or the test's.
 func (a *app) turn() error {
 	var events [64]posix.EpollEvent
 	n, err := a.table.EpollWait(a.ep, events[:], 0)
-	if err != nil {
+	if err != nil && err != syscall.EINTR {
 		return err
 	}
-	for _, ev := range events[:n] {
+	for _, ev := range events[:max(n, 0)] {
 		if int(ev.Fd) == a.listener {
 			a.accept()
 		} else if e := a.ends[int(ev.Fd)]; e != nil {
@@ -62,7 +64,7 @@ func (a *app) turn() error {
 		}
 	}
 	due := false
-	for len(a.pauses) > 0 && a.pauses[0] <= a.pair.sim.Now() {
+	for len(a.pauses) > 0 && a.pauses[0] <= a.pair.now() {
 		a.pauses = a.pauses[1:]
 		due = true
 	}
@@ -79,13 +81,15 @@ func (a *app) turn() error {
 
 // wakeIn has the loop turn at that time, and ask its ends.
 func (a *app) wakeIn(d time.Duration) {
-	at := a.pair.sim.Now() + int64(d)
+	at := a.pair.now() + int64(d)
 	i := len(a.pauses)
 	for i > 0 && a.pauses[i-1] > at {
 		i--
 	}
 	a.pauses = append(a.pauses[:i], append([]int64{at}, a.pauses[i:]...)...)
-	a.st.Clock().AfterFunc(d, func() {})
+	if a.st != nil {
+		a.st.Clock().AfterFunc(d, func() {})
+	}
 }
 
 // listen begins to take connections, each of which accepted makes an end of.
@@ -99,7 +103,7 @@ func (a *app) listen(addr netip.AddrPort, accepted func(port uint16, fd int) *en
 
 func (a *app) accept() {
 	for {
-		fd, from, err := a.table.Accept4AddrPort(a.listener, unix.SOCK_NONBLOCK)
+		fd, from, err := a.table.Accept4(a.listener, unix.SOCK_NONBLOCK)
 		if err == syscall.EAGAIN {
 			return
 		}
@@ -107,7 +111,7 @@ func (a *app) accept() {
 			return
 		}
 		a.must(err)
-		e := a.accepted(from.Port(), fd)
+		e := a.accepted(portOf(from), fd)
 		if e == nil {
 			a.must(a.table.Close(fd))
 			continue
@@ -182,4 +186,14 @@ func sockaddr(a netip.AddrPort) posix.Sockaddr {
 		return &posix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 	}
 	return &posix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
+}
+
+func portOf(sa posix.Sockaddr) uint16 {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return uint16(sa.Port)
+	case *unix.SockaddrInet6:
+		return uint16(sa.Port)
+	}
+	return 0
 }

@@ -2,7 +2,6 @@ package diff
 
 import (
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -37,10 +36,7 @@ type end struct {
 	touched         int64 // when anything last happened
 }
 
-// patience is how long an end waits for a peer that may have gone without a word.
-const patience = 2 * time.Minute
-
-func (e *end) now() int64 { return e.app.pair.sim.Now() }
+func (e *end) now() int64 { return e.app.pair.now() }
 
 // open is an end that still takes and gives.
 func (e *end) open() bool { return e.established && !e.closed }
@@ -190,7 +186,7 @@ func (e *end) tick() {
 	if e.closed || e.fd == 0 {
 		return
 	}
-	if (e.app.hasty || e.peer.script.rude() && e.peer.closed || e.peer.err != nil) && e.now()-e.touched > int64(patience) {
+	if (e.app.hasty || e.peer.script.rude() && e.peer.closed || e.peer.err != nil) && e.now()-e.touched > int64(e.app.pair.patience) {
 		e.fail(syscall.ETIMEDOUT)
 		return
 	}

@@ -19,17 +19,43 @@ type host struct {
 	st    *stack.Stack
 	net   *netstack.Netstack
 	own   *tcp.TCP // nil: gVisor's
-	table *posix.Table
+	table calls
 	addrs [2]netip.Addr // IPv4, IPv6
+}
+
+// calls are what an end does, of a stack's descriptors or of Linux's.
+type calls interface {
+	Socket(domain, typ, proto int) (int, error)
+	Bind(fd int, sa posix.Sockaddr) error
+	Listen(fd, n int) error
+	Accept4(fd, flags int) (int, posix.Sockaddr, error)
+	Connect(fd int, sa posix.Sockaddr) error
+	Shutdown(fd, how int) error
+	Close(fd int) error
+	Getsockname(fd int) (posix.Sockaddr, error)
+	Read(fd int, p []byte) (int, error)
+	Write(fd int, p []byte) (int, error)
+	SetsockoptInt(fd, level, opt, value int) error
+	SetsockoptLinger(fd, level, opt int, l *posix.Linger) error
+	GetsockoptInt(fd, level, opt int) (int, error)
+	EpollCreate1(flag int) (int, error)
+	EpollCtl(epfd, op, fd int, event *posix.EpollEvent) error
+	EpollWait(epfd int, events []posix.EpollEvent, msec int) (int, error)
+	Poll(fds []posix.PollFd, timeout int) (int, error)
 }
 
 // pair is two hosts and the wire between them.
 type pair struct {
 	t     testing.TB
-	sim   *simnet.Sim
+	now   func() int64
+	run   func(limit time.Duration, done func() bool) bool // turns all until done, or returns false
 	wire  *simnet.Wire
 	hosts [2]*host
+	apps  [2]*app
 	seen  observer
+
+	patience time.Duration // how long an end waits for a peer that may have gone without a word
+	slack    time.Duration // how late the machine may be
 }
 
 var (
@@ -43,19 +69,19 @@ var (
 // limits of our TCP, small enough for a test to reach.
 var limits = tcp.Config{Connections: 1 << 12, Memory: 64 << 20, Secret: [32]byte{1}}
 
+// newPair is two stacks on a simulated clock.
 func newPair(t testing.TB, kinds [2]string, wire simnet.Config, limits tcp.Config) *pair {
 	t.Helper()
-	p := &pair{t: t, sim: new(simnet.Sim)}
-	p.sim.Sleep(time.Hour) // no time is zero
-	p.seen.now = p.sim.Now
-	wire.Drop, p.seen.fail = p.seen.frame, t.Errorf
-	p.wire = simnet.New(wire, p.sim.Now)
+	sim := new(simnet.Sim)
+	sim.Sleep(time.Hour) // no time is zero
+	p := &pair{t: t, now: sim.Now, run: sim.Run, patience: 2 * time.Minute}
+	p.makeWire(wire)
 	for i := range p.hosts {
 		p.hosts[i] = p.newHost(i, kinds[i], limits)
-		p.sim.Stacks = append(p.sim.Stacks, p.hosts[i].st)
+		sim.Stacks = append(sim.Stacks, p.hosts[i].st)
 	}
-	p.sim.Wires = []*simnet.Wire{p.wire}
-	p.sim.Settle = func() {
+	sim.Wires = []*simnet.Wire{p.wire}
+	sim.Settle = func() {
 		for _, h := range p.hosts {
 			if h.own == nil {
 				h.net.Settle()
@@ -65,8 +91,14 @@ func newPair(t testing.TB, kinds [2]string, wire simnet.Config, limits tcp.Confi
 	return p
 }
 
+func (p *pair) makeWire(cfg simnet.Config) {
+	p.seen.now = p.now
+	cfg.Drop, p.seen.fail = p.seen.frame, p.t.Errorf
+	p.wire = simnet.New(cfg, p.now)
+}
+
 func (p *pair) newHost(i int, kind string, limits tcp.Config) *host {
-	h := &host{index: i, kind: kind, st: stack.New(p.sim.Now), addrs: addrs[i]}
+	h := &host{index: i, kind: kind, st: stack.New(p.now), addrs: addrs[i]}
 	h.st.AddPort(p.wire.End(i))
 	var err error
 	if h.net, err = netstack.New(h.st, netstack.Config{TCP: kind == "gvisor"}); err != nil {

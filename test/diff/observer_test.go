@@ -124,6 +124,12 @@ func (c *exchange) take(host int, now int64, segment []byte) (fault string) {
 			e.scale, peer.scale = 0, 0
 		}
 	}
+	if flags&syn != 0 && e.isn != binary.BigEndian.Uint32(segment[4:]) {
+		e.check, peer.check = false, false // a cookie after an answer that was lost: who knows which one counts
+	}
+	if !e.open {
+		return "" // of a connection that had the same port
+	}
 	seq := int(int32(binary.BigEndian.Uint32(segment[4:]) - e.isn))
 	end := seq + len(payload) + int(flags&syn/syn) + int(flags&fin)
 	switch {
@@ -137,10 +143,9 @@ func (c *exchange) take(host int, now int64, segment []byte) (fault string) {
 	case e.fin != 0 && end > e.fin+1:
 		fault = fmt.Sprintf("sends up to %d, beyond its FIN at %d", end, e.fin)
 	}
-	if flags&syn == 0 && len(payload) > 0 && fault == "" {
+	if flags&syn == 0 && len(payload) > 0 && seq >= 1 && fault == "" {
 		want := make([]byte, len(payload))
-		from := max(seq, 1) - 1 // a keep-alive or probe may begin before what was sent
-		if fill(want[max(1-seq, 0):], e.stream, from); seq >= 1 && string(want) != string(payload) {
+		if fill(want, e.stream, seq-1); string(want) != string(payload) {
 			fault = fmt.Sprintf("the bytes at %d are not those of the stream", seq)
 		}
 	}

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/fstack-go/fstack/stack/simnet"
 	"github.com/fstack-go/fstack/stack/tcp"
 )
@@ -32,7 +30,7 @@ func TestSoak(t *testing.T) {
 			s.run(*soakFor / 3)
 			s.drain()
 			t.Logf("%d connections in %v of simulated time: %d ended well, %d were reset, %d refused or given up",
-				s.begun, time.Duration(s.sim.Now())-time.Hour, s.well, s.reset, s.refused)
+				s.begun, time.Duration(s.now())-time.Hour, s.well, s.reset, s.refused)
 			if s.begun < 20 || s.well == 0 || s.reset == 0 {
 				t.Errorf("not what a soak is: see the line above")
 			}
@@ -44,7 +42,6 @@ func TestSoak(t *testing.T) {
 type soak struct {
 	*pair
 	rand *rand.Rand
-	apps [2]*app
 	to   netip.AddrPort
 	live map[uint16]*[2]*end
 
@@ -85,7 +82,7 @@ func newSoak(t *testing.T, kinds [2]string, seed uint64) *soak {
 func (s *soak) run(d time.Duration) {
 	start := time.Now()
 	for time.Since(start) < d && !s.t.Failed() {
-		s.sim.Run(time.Second, func() bool {
+		s.pair.run(time.Second, func() bool {
 			s.reap()
 			for len(s.live) < soakLive && s.open() {
 			}
@@ -114,7 +111,7 @@ func (s *soak) open() bool {
 	}
 	local, err := a.table.Getsockname(pair[0].fd)
 	a.must(err)
-	port := uint16(local.(*unix.SockaddrInet4).Port)
+	port := portOf(local)
 	if old := s.live[port]; old != nil {
 		s.t.Fatalf("port %d was given out twice", port)
 	}
@@ -175,13 +172,13 @@ func (s *soak) reap() {
 
 // drain lets all come to its end and looks for leaks.
 func (s *soak) drain() {
-	if !s.sim.Run(timeMost, func() bool { s.reap(); return len(s.live) == 0 || s.t.Failed() }) {
+	if !s.pair.run(timeMost, func() bool { s.reap(); return len(s.live) == 0 || s.t.Failed() }) {
 		s.t.Errorf("%d connections do not end", len(s.live))
 	}
 	a := s.apps[1]
 	a.must(a.table.Close(a.listener))
 	for _, h := range s.hosts {
-		if !s.sim.Run(40*time.Minute, func() bool { _, left := h.leftovers(); return !left }) {
+		if !s.pair.run(40*time.Minute, func() bool { _, left := h.leftovers(); return !left }) {
 			u, _ := h.leftovers()
 			s.t.Errorf("host %d has in use forty minutes after all was closed: %+v", h.index, u)
 		}
