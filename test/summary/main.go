@@ -19,6 +19,9 @@ type event struct {
 	Action, Package, Test, Output, ImportPath string
 }
 
+// few is how many skipped tests below one are listed by name.
+const few = 4
+
 type name struct{ pkg, test string }
 
 func main() {
@@ -37,6 +40,8 @@ func main() {
 
 func summarise(in io.Reader, out io.Writer) (failed bool, skips []string, err error) {
 	said := map[name][]string{}
+	skipped := map[name][]string{} // by test, without what is below it
+	var order []name
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -63,7 +68,12 @@ func summarise(in io.Reader, out io.Writer) (failed bool, skips []string, err er
 			delete(said, n)
 		case "skip":
 			if e.Test != "" {
-				skips = append(skips, fmt.Sprintf("  %s %s: %s\n", e.Package, e.Test, reason(said[n])))
+				top, _, _ := strings.Cut(e.Test, "/")
+				at := name{e.Package, top}
+				if skipped[at] == nil {
+					order = append(order, at)
+				}
+				skipped[at] = append(skipped[at], fmt.Sprintf("  %s %s: %s\n", e.Package, e.Test, reason(said[n])))
 			}
 			delete(said, n)
 		case "pass":
@@ -73,8 +83,18 @@ func summarise(in io.Reader, out io.Writer) (failed bool, skips []string, err er
 	if err := lines.Err(); err != nil {
 		return true, nil, err
 	}
-	if len(skips) > 0 {
-		fmt.Fprintf(out, "\n%d tests were skipped:\n%s", len(skips), strings.Join(skips, ""))
+	all := 0
+	for _, at := range order {
+		each := skipped[at]
+		all += len(each)
+		if len(each) > few {
+			skips = append(skips, each[0], fmt.Sprintf("  %s %s: and %d more below it\n", at.pkg, at.test, len(each)-1))
+		} else {
+			skips = append(skips, each...)
+		}
+	}
+	if all > 0 {
+		fmt.Fprintf(out, "\n%d tests were skipped:\n%s", all, strings.Join(skips, ""))
 	}
 	return failed, skips, nil
 }

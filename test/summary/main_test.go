@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 )
@@ -32,6 +34,14 @@ func TestSummary(t *testing.T) {
 		t.Errorf("%v, %v:\n%s\nwant\n%s", failed, err, out.String(), want)
 	}
 
+	var many strings.Builder
+	for i := range 6 {
+		fmt.Fprintf(&many, `{"Action":"output","Package":"p","Test":"TestX/%[1]d","Output":"    x_test.go:1: differs\n"}`+"\n"+`{"Action":"skip","Package":"p","Test":"TestX/%[1]d"}`+"\n", i)
+	}
+	_, skips, _ := summarise(strings.NewReader(many.String()), io.Discard)
+	if want := "  p TestX/0: differs\n  p TestX: and 5 more below it\n"; strings.Join(skips, "") != want {
+		t.Errorf("%q, want %q", skips, want)
+	}
 	if failed, _, _ := summarise(strings.NewReader(`{"Action":"build-fail","ImportPath":"p"}`), &out); !failed {
 		t.Error("a failed build passes")
 	}
