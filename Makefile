@@ -45,7 +45,7 @@ test: libdpdk ## run all checks and tests, and say what was skipped
 	for t in check test-unit test-dpdk test-integration; do \
 		echo; echo "== make $$t"; $(MAKE) --no-print-directory $$t || failed="$$failed $$t"; \
 	done; \
-	echo; echo '== skipped on this machine'; cat bin/skipped-* 2>/dev/null | grep . || echo 'nothing'; \
+	echo; echo '== skipped on this machine'; cat bin/skipped-* 2>/dev/null | sort -u | grep . || echo 'nothing'; \
 	echo; [ -z "$$failed" ] || { echo "FAILED:$$failed"; exit 1; }; echo 'All passed.'
 
 .PHONY: check
