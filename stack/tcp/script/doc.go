@@ -4,8 +4,8 @@
 //	file ─► Parse ─► Script.Run ─► lab ─ system calls, incoming packets ─► stack
 //	                     └──────── compare ◄─ outgoing packets ◄────────────┘
 //
-// A run owns its stack and its time: it is deterministic, takes no real time, and many may run at once. Run is the
-// helper for tests; what differs is an *Error with file and line, what was expected and what was seen.
+// A run owns its stack and its time: it is deterministic, takes no real time, and many may run at once. Tests call
+// Run; what differs is an *Error with file and line, what was expected and what was seen.
 //
 // # The language
 //
@@ -32,17 +32,17 @@
 // Flags are F S R P . U E W A, - for none, and a digit for the accurate-ECN counter. Numbers of segments with SYN are
 // absolute, all others relative to the first SYN, as tcpdump shows them. Without win the window is not checked, with
 // <...> the options are not; all else is, and options in their order. A segment may be shown longer than it is sent:
-// the pieces are joined and PSH is not compared, unless strict_segments is said. (info) or [info] before the flags says ect0, ect1, ect01,
-// ce, noecn, tos 0xNN, ttl N; flowlabel 0xN for incoming packets only.
+// the pieces are joined and PSH is not compared, unless strict_segments is said. (info) or [info] before the flags
+// says ect0, ect1, ect01, ce, noecn, tos 0xNN, ttl N; flowlabel 0xN for incoming packets only.
 //
 // All packets belong to one connection: that of the socket opened last, or that of the first packet to a listener.
 // The peer's next connection begins with the first incoming packet after another listen. Packets of other
 // connections are not looked at, and those sent after the last line neither.
 //
 // System calls: socket, bind, listen, accept, connect, close, shutdown, read, readv, recv, recvfrom, recvmsg, write,
-// writev, send, sendto, sendmsg, fcntl, ioctl (SIOCINQ), getsockopt, setsockopt, poll, epoll_create, epoll_ctl, epoll_wait. ... stands
-// for addresses and buffers; bind goes to bind_port (8080) of the local address, connect to connect_port (8080) of
-// the remote one.
+// writev, send, sendto, sendmsg, fcntl, ioctl (SIOCINQ), getsockopt, setsockopt, poll, epoll_create, epoll_ctl,
+// epoll_wait. ... stands for addresses and buffers; bind goes to bind_port (8080) of the local address, connect to
+// connect_port (8080) of the remote one.
 //
 // Code is assert, print and assignment over tcpi_ fields, integers and Python's operators; nothing else of Python.
 //

@@ -142,15 +142,6 @@ func (l *Lab) Option(fd, level, name int, value []byte) (n int, err error) {
 	return l.host.Sockets.Option(f.handle, level, name, value)
 }
 
-// LocalAddr is getsockname(2).
-func (l *Lab) LocalAddr(fd int) (netip.AddrPort, error) {
-	f, err := l.socket(fd)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	return l.host.Sockets.LocalAddr(f.handle)
-}
-
 // Unread is ioctl(2) with SIOCINQ: the bytes that can be read now.
 func (l *Lab) Unread(fd int) (int, error) {
 	f, err := l.socket(fd)
