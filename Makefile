@@ -90,8 +90,12 @@ packetdrill: ## build bin/libfstack-packetdrill.so, this stack as a plug-in for 
 
 .PHONY: lint
 lint: check ## go vet and, if they are there, golangci-lint and govulncheck
-	@command -v golangci-lint >/dev/null && golangci-lint run || echo 'golangci-lint is not installed: only go vet ran'
-	@command -v govulncheck >/dev/null && govulncheck ./... || echo 'govulncheck is not installed'
+	@if command -v golangci-lint >/dev/null; then golangci-lint run; else echo 'golangci-lint is not installed: only go vet ran'; fi
+	@if command -v govulncheck >/dev/null; then govulncheck ./...; else echo 'govulncheck is not installed'; fi
+
+.PHONY: tour
+tour: ## print a packet's walk through the loop, step by step
+	@scripts/tour
 
 .PHONY: clean
 clean: ## remove what was built
