@@ -145,6 +145,44 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 }
 
+// TestHugepages: a run takes hugepages and gives them back, also after kill -9 and another run.
+func TestHugepages(t *testing.T) {
+	needs(t)
+	mounts, _ := os.ReadFile("/proc/mounts")
+	before := freeHugepages()
+	if before < 64 || !strings.Contains(string(mounts), " hugetlbfs ") {
+		t.Skip("needs 64 free hugepages and a hugetlbfs: dpdk-hugepages.py --setup 256M")
+	}
+	p := serve(t, "http", "no_huge=0")
+	if now := freeHugepages(); now >= before {
+		t.Errorf("%d hugepages are free, as before", now)
+	}
+	if live, err := get(p.client(t), "http://"+addr4+"/live"); err != nil || !strings.Contains(live, "<td>hugepages</td>") {
+		t.Error(live, err)
+	}
+	p.cmd.Process.Kill()
+	<-p.exited
+	p = p.again()
+	p.start(t)
+	p.ready(t, "try: ")
+	p.cmd.Process.Signal(syscall.SIGINT)
+	if !p.ended(5*time.Second) || p.err != nil {
+		t.Errorf("the program ended with %v\n%s", p.err, p.out)
+	}
+	if left := leftovers(p.prefix); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// freeHugepages is how many of the default size are free.
+func freeHugepages() (n int) {
+	b, _ := os.ReadFile("/proc/meminfo")
+	for l := range strings.Lines(string(b)) {
+		fmt.Sscanf(l, "HugePages_Free: %d", &n)
+	}
+	return n
+}
+
 // TestPanic: a program that panics shows where, and still gives everything back.
 func TestPanic(t *testing.T) {
 	needs(t)
