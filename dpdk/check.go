@@ -141,6 +141,9 @@ func checkVdev(name, args string) error {
 	if name == "" || strings.ContainsAny(name, ", ") {
 		return fmt.Errorf("device name %q: must be a driver's name and a number, as net_tap0: %w", name, unix.EINVAL)
 	}
+	if strings.HasPrefix(strings.TrimPrefix(name, "net_"), "virtio_user") {
+		return checkVhostPath(name, args)
+	}
 	if !strings.HasPrefix(name, "net_tap") && !strings.HasPrefix(name, "net_tun") {
 		return nil
 	}
@@ -161,6 +164,24 @@ func checkVdev(name, args string) error {
 	f.Close()
 	if !capable(unix.CAP_NET_ADMIN) {
 		return fmt.Errorf("device %s: not root, and without CAP_NET_ADMIN no interface can be made: %w", name, unix.EPERM)
+	}
+	return nil
+}
+
+// checkVhostPath looks for the back-end of a virtio_user device, unless that is to come later (server=1).
+func checkVhostPath(name, args string) error {
+	for arg := range strings.SplitSeq(args, ",") {
+		path, ok := strings.CutPrefix(arg, "path=")
+		if !ok || strings.Contains(","+args+",", ",server=1,") {
+			continue
+		}
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			mend := "start the vhost side first, or add server=1"
+			if strings.HasPrefix(path, "/dev/") {
+				mend = "load it with `modprobe vhost_net`"
+			}
+			return fmt.Errorf("device %s: path %s: %w: %s", name, path, unix.ENOENT, mend)
+		}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,10 +19,10 @@ func openTap(t *testing.T, c PortConfig) (*Port, *QueuePair, *kernelEnd) {
 	needTun(t)
 	ns := newNetns(t)
 	startEAL(t, nil)
-	p, q := openVdev(t, "net_tap0", "iface=fsk0,mac=02:00:00:00:00:01", ns, c)
-	inNS(t, ns, func() error {
-		return os.WriteFile("/proc/sys/net/ipv6/conf/fsk0/disable_ipv6", []byte("1"), 0)
+	inNS(t, ns, func() error { // net_tap sets the interface up, and IPv6 would speak at once
+		return os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0)
 	})
+	p, q := openVdev(t, "net_tap0", "iface=fsk0,mac=02:00:00:00:00:01", ns, c)
 	ip(t, ns, "link set fsk0 address 02:00:00:00:00:02", "link set fsk0 arp off", "link set fsk0 up")
 	return p, q, openKernelEnd(t, ns, "fsk0")
 }
@@ -342,5 +343,40 @@ func TestTapQueues(t *testing.T) {
 	}
 	if _, err := p.LinkStatus(); err == nil {
 		t.Error("the port is open with no queue pair in use")
+	}
+}
+
+// TestTwoLoopsOneLcore has two loops claim the same lcore, and so the same mempool cache: it must not break.
+func TestTwoLoopsOneLcore(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	cpu := firstCPU(t)
+	p, q, _ := openTap(t, PortConfig{Queues: 2, Lcores: []int{cpu, cpu}, RxDesc: 64, TxDesc: 64, Mbufs: 1023})
+	q1, err := p.QueuePair(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _ := p.Mbufs()
+	var loops sync.WaitGroup
+	for _, q := range []*QueuePair{q, q1} {
+		loops.Go(func() {
+			for range 3000 {
+				for range 8 {
+					if f := q.Queue().Alloc(); f != nil {
+						f.Len = uint16(copy(f.Room(), make([]byte, 60)))
+					}
+				}
+				q.Exchange()
+			}
+			q.Exchange()
+		})
+	}
+	loops.Wait()
+	if after, _ := p.Mbufs(); after != before {
+		t.Errorf("%d mbufs in use at first, %d at the end", before, after)
+	}
+	if n := q.Counters().NoMbufForTx + q1.Counters().NoMbufForTx; n != 0 {
+		t.Errorf("%d slots without mbufs", n)
 	}
 }
