@@ -17,27 +17,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dial connects from the kernel's side. A socket belongs to the namespace that its thread was in when it was made.
-func (p *process) dial(network, addr string) (conn net.Conn, err error) {
+// enter runs f in the network namespace of that path. A socket belongs to the namespace that its thread was in when it
+// was made.
+func enter(path string, f func() error) error {
 	runtime.LockOSThread()
 	home, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer home.Close()
-	ns, err := os.Open(fmt.Sprintf("/proc/%d/root/run/netns/%s", p.cmd.Process.Pid, p.netns)) // as the process sees it
+	ns, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer ns.Close()
 	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-		return nil, err
+		return err
 	}
-	conn, err = net.DialTimeout(network, addr, 5*time.Second)
+	err = f()
 	if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
 		panic(back) // the thread would be lost in the namespace
 	}
 	runtime.UnlockOSThread()
+	return err
+}
+
+// dial connects from the kernel's side.
+func (p *process) dial(network, addr string) (conn net.Conn, err error) {
+	path := fmt.Sprintf("/proc/%d/root/run/netns/%s", p.cmd.Process.Pid, p.netns) // as the process sees it
+	err = enter(path, func() error {
+		conn, err = net.DialTimeout(network, addr, 5*time.Second)
+		return err
+	})
 	return conn, err
 }
 

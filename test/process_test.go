@@ -123,7 +123,7 @@ func serve(t *testing.T, program string, extra ...string) *process {
 	t.Helper()
 	p := prepare(t, program, extra...)
 	p.start(t)
-	p.ready(t, map[string]string{"http": "try: ", "server": "ready"}[program])
+	p.ready(t, map[string]string{"http": "try: ", "server": "ready", "epoll": "serving", "https": "HTTPS on"}[program])
 	return p
 }
 
