@@ -92,7 +92,8 @@ func (t *TCP) oweAck(i uint32, p *pcb, n uint32) {
 			}
 		}
 	case t.sys.delayedAck == 0:
-	case p.quick > 0 && n >= uint32(p.rcvMSS):
+	case p.quick > 0 && n >= uint32(p.rcvMSS), p.quick == quickAcks && p.flags&flagActive != 0:
+		// The first data on a connection that we opened, too: who asked has no answer to give (so does Linux).
 		p.quick--
 	default:
 		if p.timeAck == 0 {

@@ -140,7 +140,9 @@ func (t *TCP) inputSequence(i uint32, p *pcb, s *segment) bool {
 	} else {
 		return t.inputOutside(i, p, s, wnd)
 	}
-	if s.opts.has&hasStamp != 0 && p.flags&flagStamp != 0 && beforeEq(s.seq, p.rcvAcked) {
+	// RFC 7323 §4.3, but not from a segment whose ACK cannot be: a blind one would stop the real peer's with PAWS.
+	if s.opts.has&hasStamp != 0 && p.flags&flagStamp != 0 && beforeEq(s.seq, p.rcvAcked) &&
+		s.flags&(wire.ACK|wire.RST) == wire.ACK && beforeEq(s.ack, p.rec.Nxt) {
 		p.tsRecent, p.tsRecentAt = s.opts.tsVal, t.nowMS
 	}
 	if over := s.seq + uint32(len(s.payload)) - p.rcvNxt; over > wnd && len(s.payload) > 0 {

@@ -89,6 +89,9 @@ func (t *TCP) setFlag(i uint32, p *pcb, f flags, on bool) error {
 	switch f {
 	case flagNoDelay, flagCork:
 		if p.snd.len > 0 {
+			if f == flagNoDelay && on && p.unsent() > 0 {
+				p.flags |= flagForce // tcp(7): setting it flushes pending output, even while corked
+			}
 			t.mark(i, p) // what was held back may go
 		}
 	case flagKeepAlive:
