@@ -6,19 +6,23 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/fstack-go/fstack/dpdk"
 )
 
 // The test binary plays both parts in processes of their own: EAL starts once in each.
 const (
-	envPart   = "FSTACK_LOAD_PART"   // "load": is the program; "respond": serves at envSocket until it is killed
+	envPart   = "FSTACK_LOAD_PART"   // "load": is the program; "respond": serves at envSocket until SIGTERM
 	envSocket = "FSTACK_LOAD_SOCKET" // of vhost
 	envLcore  = "FSTACK_LOAD_LCORE"
 )
@@ -49,9 +53,20 @@ func respond(socket string) error {
 		return err
 	}
 	r := newResponder(q, 650)
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
 	for {
-		if r.turn() == 0 {
-			runtime.Gosched()
+		select {
+		case <-stop:
+			return dpdk.Cleanup()
+		default:
+		}
+		busy := 0
+		for range 1000 {
+			busy += r.turn()
+		}
+		if busy == 0 {
+			unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) // the CPU may be shared, in a test
 		}
 	}
 }
@@ -82,7 +97,7 @@ func TestOverVirtio(t *testing.T) {
 	if dpdk.Version() == "none" {
 		t.Skip("needs DPDK: built with the tag nodpdk")
 	}
-	span := "300ms"
+	span := "1s"
 	if s := os.Getenv("FSTACK_LOAD_BENCH"); s != "" {
 		span = s
 	}
@@ -109,12 +124,15 @@ func TestOverVirtio(t *testing.T) {
 			if err := <-started; err != nil {
 				t.Fatal(err)
 			}
-			server.Process.Kill()
-			server.Wait()
-			if r.Requests < 10000 || r.Failures > 0 || r.Driver != "net_vhost" {
+			server.Process.Signal(syscall.SIGTERM)
+			if err := server.Wait(); err != nil {
+				t.Errorf("responder: %v\n%s", err, stderr.Bytes())
+			}
+			// How many is for the benchmark: other tests may have the CPUs.
+			if r.Requests < 100 || r.Requests < 20000 && r.CPUShare > .9 || r.Failures > 0 || r.Driver != "net_vhost" {
 				t.Errorf("%+v\nresponder: %s", r, stderr.Bytes())
 			}
-			if mode == modeConnect && r.Connects < r.Requests*.9 {
+			if mode == modeConnect && r.Connects < r.Requests*.9-64 {
 				t.Errorf("%.0f connections for %.0f requests", r.Connects, r.Requests)
 			}
 		})
