@@ -53,9 +53,9 @@ func (t *TCP) info(p *pcb, b *[tcpInfoMost]byte) {
 		}
 		return t.nowMS - at
 	}
-	words := [...]uint32{ // from offset 8
+	words := [...]uint32{ // from offset 8; what was sent again counts as lost until it is acknowledged, as on Linux
 		n.RTO, uint32(t.sys.delackTime) * 1000, uint32(p.mss), uint32(p.rcvMSS),
-		packets(n.Unacked), packets(n.Sacked), packets(n.Lost), packets(n.Retrans), 0,
+		packets(n.Unacked), packets(n.Sacked), packets(n.Lost + n.Retrans), packets(n.Retrans), 0,
 		ago(p.sentAt), 0, ago(p.rcvdAt), ago(p.ackedAt),
 		uint32(p.pmtu), p.window(), n.RTT, n.RTTVar, n.Ssthresh / mss, n.Cwnd / mss, uint32(t.announcedMSS(p)), 3,
 		p.rec.SRTT(), p.rcvBuf, p.resent,
