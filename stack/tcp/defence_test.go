@@ -103,8 +103,8 @@ func TestBlindSegmentsRFC5961(t *testing.T) {
 		{"SYN in the window", func(c *conn) packet { k := c.pkt(wire.SYN, ""); k.seq += 5; return k }, false, true},
 		{"SYN outside", func(c *conn) packet { k := c.pkt(wire.SYN, ""); k.seq -= 1 << 24; return k }, false, true},
 		{"SYN-ACK", func(c *conn) packet { return c.pkt(wire.SYN|wire.ACK, "") }, false, true},
-		{"data with an ACK of the future", func(c *conn) packet { k := c.pkt(wire.ACK, "evil"); k.ack += 10; return k }, false, true},
-		{"data with an ACK of the past", func(c *conn) packet { k := c.pkt(wire.ACK, "evil"); k.ack -= 1 << 24; return k }, false, true},
+		{"data with an ACK of the future", func(c *conn) packet { c.tsVal += 1000; k := c.pkt(wire.ACK, "evil"); k.ack += 10; return k }, false, true},
+		{"data with an ACK of the past", func(c *conn) packet { c.tsVal += 1000; k := c.pkt(wire.ACK, "evil"); k.ack -= 1 << 24; return k }, false, true},
 		{"data without ACK", func(c *conn) packet { return c.pkt(0, "evil") }, false, false},
 		{"data beyond the window", func(c *conn) packet { k := c.pkt(wire.ACK, "evil"); k.seq += 1 << 24; return k }, false, true},
 		{"data with an old timestamp", func(c *conn) packet { c.tsVal = 0; return c.pkt(wire.ACK, "evil") }, false, true},
@@ -130,6 +130,16 @@ func TestBlindSegmentsRFC5961(t *testing.T) {
 				}
 			}
 			b.silent()
+			if c.reset {
+				return
+			}
+			// The real peer goes on, with the timestamps that it had: a blind one must not have set ours (RFC 7323 §4.3).
+			peer.tsVal = 3
+			b.send(peer.pkt(wire.ACK, "good"))
+			buf := make([]byte, 10)
+			if n, err := b.Recv(h, buf, 0); err != nil || string(buf[:n]) != "good" {
+				t.Errorf("the peer's own data: %q, %v", buf[:n], err)
+			}
 		})
 	}
 }

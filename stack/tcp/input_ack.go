@@ -56,8 +56,10 @@ func (t *TCP) inputAck(i uint32, p *pcb, s *segment) bool {
 			return false
 		}
 		t.counters.RxOldAcks++
+		t.takeStamp(p, s)
 		return true
 	}
+	t.takeStamp(p, s)
 	p.ackedAt = t.nowMS
 	wnd := s.wnd << p.sndScale
 	pure := wnd == p.sndWnd && s.len() == 0

@@ -86,19 +86,20 @@ func (t *TCP) inputSynced(i uint32, p *pcb, s *segment) {
 	}
 }
 
-// stampFine is the check of timestamps for the fast path, and takes the new one over (RFC 7323 §4.3, §5.3).
+// stampFine is the check of timestamps for the fast path (RFC 7323 §5.3).
 func (t *TCP) stampFine(p *pcb, s *segment) bool {
 	if p.flags&flagStamp == 0 {
 		return true
 	}
-	if s.opts.has&hasStamp == 0 || before(s.opts.tsVal, p.tsRecent) {
-		return false
+	return s.opts.has&hasStamp != 0 && !before(s.opts.tsVal, p.tsRecent)
+}
+
+// takeStamp remembers the timestamp to echo (RFC 7323 §4.3), of a segment whose ACK was found good: a blind one must
+// not have PAWS drop all that follow.
+func (t *TCP) takeStamp(p *pcb, s *segment) {
+	if p.flags&flagStamp != 0 && s.opts.has&hasStamp != 0 && beforeEq(s.seq, p.rcvAcked) {
+		p.tsRecent, p.tsRecentAt = s.opts.tsVal, t.nowMS
 	}
-	if beforeEq(s.seq, p.rcvAcked) {
-		p.tsRecent = s.opts.tsVal
-		p.tsRecentAt = t.nowMS
-	}
-	return true
 }
 
 // stampStale is how long a timestamp protects: beyond, the peer's clock may have wrapped (RFC 7323 §5.5: 24 days).
@@ -117,13 +118,10 @@ func (t *TCP) inputStamp(i uint32, p *pcb, s *segment) bool {
 		t.counters.DropNoTimestamp++
 		return false
 	}
-	if before(s.opts.tsVal, p.tsRecent) {
-		if t.nowMS-p.tsRecentAt < stampStale {
-			t.counters.DropPAWS++
-			t.answerOld(i, p, s)
-			return false
-		}
-		p.tsRecent = s.opts.tsVal // R1: the old one is invalid now
+	if before(s.opts.tsVal, p.tsRecent) && t.nowMS-p.tsRecentAt < stampStale { // R1: an older one is invalid
+		t.counters.DropPAWS++
+		t.answerOld(i, p, s)
+		return false
 	}
 	return true
 }
@@ -139,11 +137,6 @@ func (t *TCP) inputSequence(i uint32, p *pcb, s *segment) bool {
 		t.cutOld(p, s)
 	} else {
 		return t.inputOutside(i, p, s, wnd)
-	}
-	// RFC 7323 §4.3, but not from a segment whose ACK cannot be: a blind one would stop the real peer's with PAWS.
-	if s.opts.has&hasStamp != 0 && p.flags&flagStamp != 0 && beforeEq(s.seq, p.rcvAcked) &&
-		s.flags&(wire.ACK|wire.RST) == wire.ACK && beforeEq(s.ack, p.rec.Nxt) {
-		p.tsRecent, p.tsRecentAt = s.opts.tsVal, t.nowMS
 	}
 	if over := s.seq + uint32(len(s.payload)) - p.rcvNxt; over > wnd && len(s.payload) > 0 {
 		t.counters.RxBeyondWindow++
