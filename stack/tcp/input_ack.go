@@ -63,7 +63,9 @@ func (t *TCP) inputAck(i uint32, p *pcb, s *segment) bool {
 	p.ackedAt = t.nowMS
 	wnd := s.wnd << p.sndScale
 	pure := wnd == p.sndWnd && s.len() == 0
-	if before(p.sndWl1, s.seq) || p.sndWl1 == s.seq && beforeEq(p.sndWl2, s.ack) {
+	// RFC 9293 §3.10.7.4, fifth; and an ACK that moves SND.UNA brings its window whatever its sequence number: with
+	// the window of a later segment that overtook it, the edge would lie beyond what the peer has offered.
+	if after(s.ack, una) || before(p.sndWl1, s.seq) || p.sndWl1 == s.seq && beforeEq(p.sndWl2, s.ack) {
 		if wnd > p.sndWnd && p.snd.len > 0 {
 			t.mark(i, p)
 		}
