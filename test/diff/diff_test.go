@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 12, "how many workloads each pair runs")
+	seeds = flag.Int("seeds", workloads, "how many workloads each pair runs")
 	first = flag.Int("first", 0, "seed of the first")
 )
 
