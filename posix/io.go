@@ -45,15 +45,22 @@ func (t *Table) readOther(fd int, st state, p []byte) (int, error) {
 func (t *Table) recv(fd int, s stack.Sockets, st state, p []byte, flags int) (int, error) {
 	n, err := s.Recv(st.handle(), p, flags&^ownFlags)
 	if err != nil {
-		return t.recvAgain(fd, s, st, p, flags, err)
-	}
-	if all := flags&(unix.MSG_WAITALL|unix.MSG_PEEK) == unix.MSG_WAITALL && st&streaming != 0; all && n > 0 && n < len(p) &&
-		t.blocks(st, flags) {
-		if more, err := t.recv(fd, s, st, p[n:], flags); err == nil {
-			n += more
+		if n, err = t.recvAgain(fd, s, st, p, flags, err); err != nil {
+			return -1, err
 		}
 	}
 	t.progress()
+	const all = unix.MSG_WAITALL | unix.MSG_PEEK
+	if flags&all != unix.MSG_WAITALL || st&streaming == 0 || !t.blocks(st, flags) {
+		return n, nil
+	}
+	for last := n; n < len(p) && last > 0; n += last {
+		if last, err = s.Recv(st.handle(), p[n:], flags&^ownFlags); err != nil {
+			if last, err = t.recvAgain(fd, s, st, p[n:], flags, err); err != nil {
+				break // it comes with the next call
+			}
+		}
+	}
 	return n, nil
 }
 
@@ -64,11 +71,6 @@ func (t *Table) recvAgain(fd int, s stack.Sockets, st state, p []byte, flags int
 			n, err = s.Recv(st.handle(), p, flags&^ownFlags)
 			return err
 		})
-		if err == nil && n > 0 && n < len(p) && flags&unix.MSG_WAITALL != 0 {
-			if more, err := t.recv(fd, s, st, p[n:], flags); err == nil {
-				n += more
-			}
-		}
 	}
 	if err != nil {
 		return -1, err
