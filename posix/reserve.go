@@ -21,3 +21,8 @@ func reserve[T any](n int) []T {
 	}
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), n)
 }
+
+// giveBack ends what reserve began; s must not be used again.
+func giveBack[T any](s []T) {
+	unix.Munmap(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(*new(T)))))
+}

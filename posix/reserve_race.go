@@ -6,3 +6,5 @@ package posix
 const maxFiles = 1 << 16
 
 func reserve[T any](n int) []T { return make([]T, n) }
+
+func giveBack[T any]([]T) {}

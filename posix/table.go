@@ -81,6 +81,15 @@ func newTable(n int, st *stack.Stack, socks ...stack.Sockets) *Table {
 	return t
 }
 
+// Destroy closes all descriptors and gives the table's memory back. Its stack must not turn again.
+func (t *Table) Destroy() {
+	t.closeAll()
+	giveBack(t.fds)
+	giveBack(t.files)
+	giveBack(t.items)
+	t.fds, t.files, t.items = nil, nil, nil
+}
+
 // Getrlimit tells, for RLIMIT_NOFILE, how many descriptors there may be; EINVAL for any other resource.
 func (t *Table) Getrlimit(resource int, rlim *Rlimit) error {
 	if resource != unix.RLIMIT_NOFILE {

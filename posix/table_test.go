@@ -192,4 +192,5 @@ func TestMillionDescriptors(t *testing.T) {
 	if fd, _ := table.EpollCreate1(0); fd != 3 {
 		t.Errorf("lowest free number %d, want 3", fd)
 	}
+	table.Destroy()
 }

@@ -35,7 +35,6 @@ type observed struct {
 	fin   int   // of its FIN, 0: none
 	ack   int   // all that it has acknowledged of the other
 	edge  int   // right edge of the windows that it has offered
-	reset bool
 }
 
 // exchange is both ends of a connection, by host.
@@ -96,6 +95,7 @@ func (o *observer) frame(host int, frame []byte) bool {
 			fmt.Println(c.describe(host, o.now(), segment))
 		}
 		if fault := c.take(host, o.now(), segment); fault != "" && c[host].check {
+			c[0].check, c[1].check = false, false // once is enough
 			o.fail("host %d, connection %d, at %v: %s\n%s", host, port-basePort, time.Duration(o.now())-time.Hour, fault,
 				c.describe(host, o.now(), segment))
 		}
@@ -133,11 +133,9 @@ func (c *exchange) take(host int, now int64, segment []byte) (fault string) {
 	seq := int(int32(binary.BigEndian.Uint32(segment[4:]) - e.isn))
 	end := seq + len(payload) + int(flags&syn/syn) + int(flags&fin)
 	switch {
-	case flags&rst != 0:
-		e.reset = true
+	case flags&rst != 0: // it is over, or an answer to what came late
+		e.check, peer.check = false, false
 		return ""
-	case e.reset:
-		return "" // answers of a closed port
 	case end > peer.edge+1 && flags&syn == 0: // one more: the probe of a closed window
 		fault = fmt.Sprintf("sends up to %d, the peer has offered %d", end, peer.edge)
 	case e.fin != 0 && end > e.fin+1:
