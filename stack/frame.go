@@ -32,6 +32,14 @@ const (
 	TxIPv6
 )
 
+// Flags of received frames that came by way of another lcore.
+const (
+	// RxHanded says that another lcore received the frame and handed it over. It is steered no further.
+	RxHanded FrameFlags = 1 << (iota + 11)
+	// RxNews says that the frame is to be learned from only: whoever received it answers it.
+	RxNews
+)
+
 // More says that the frame goes on in the next slot of the burst, received or sent.
 const More FrameFlags = 1 << 15
 

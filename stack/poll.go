@@ -77,7 +77,10 @@ func (s *Stack) deliverFrame(port int, frame []Frame) {
 	for i := range frame {
 		s.counters.RxBytes += uint64(frame[i].Len)
 	}
-	for _, l := range s.layers {
+	for i, l := range s.layers {
+		if i == len(s.layers)-1 && s.Stray(port, frame) {
+			return
+		}
 		if l.Deliver(port, frame) {
 			return
 		}

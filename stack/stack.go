@@ -10,6 +10,7 @@ type Stack struct {
 	mu       sync.Mutex
 	ports    []Device
 	layers   []Layer
+	steering Steering // nil: no other lcore
 	sinks    [256]Sink
 	nsinks   int
 	counters Counters
