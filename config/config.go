@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/fstack-go/fstack/stack"
 )
@@ -33,16 +34,26 @@ type DPDK struct {
 	LogLevel     int // EAL's, 1 (emergency) to 8 (debug), 0: EAL's default
 	EALArgs      []string
 
-	Promiscuous bool
-	TSO         bool
-	TxCsumSkip  bool // checksums in software even if the device can
+	Promiscuous  bool
+	TSO          bool
+	SymmetricRSS bool // both directions of a flow hash to the same queue
+	TxCsumSkip   bool // checksums in software even if the device can
 
+	cpus      map[int]int // by lcore, nil: the CPU of the same number
 	idleSleep int
 	ports     []int
 	vdevs     int
 	bonds     int
 	logLevel  int
 	logPrefix string
+}
+
+// CPU is the CPU that an lcore is.
+func (d *DPDK) CPU(lcore int) int {
+	if cpu, ok := d.cpus[lcore]; ok {
+		return cpu
+	}
+	return lcore
 }
 
 // NoHuge is the value of no_huge.
@@ -57,13 +68,16 @@ const (
 
 // Stack is the section [stack].
 type Stack struct {
-	TCP         string // "fstack" or "netstack"
-	Idle        stack.Idle
-	Nameservers []netip.AddrPort
-	LogLevel    slog.Level
-	LogFile     string // prefix of the log file's name, empty: standard error
+	TCP          string // "fstack" or "netstack"
+	Idle         stack.Idle
+	Nameservers  []netip.AddrPort
+	LogLevel     slog.Level
+	LogFile      string        // prefix of the log file's name, empty: standard error
+	Drain        time.Duration // how long processes of an old version may finish their connections
+	ControlGroup string        // group of the control socket, empty: the process's
 
 	idle, logLevel string
+	drain          int
 }
 
 // Port is a section [portN].

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fstack-go/fstack/stack"
 )
@@ -48,6 +49,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	c := parse(t, `
 [dpdk]
 lcore_mask = 0x2D      ; lcores 0, 2, 3 and 5
+lcores=0@1,(2-3,5)@0
 channel=4
 memory=512
 no_huge=1
@@ -57,7 +59,7 @@ promiscuous=0
 numa_on=1
 tso=1
 tx_csum_offoad_skip=1
-symmetric_rss=0
+symmetric_rss=1
 idle_sleep=20
 allow=02:00.0,0000:03:00.1,mac=1,x=2
 port_list=0,2
@@ -70,6 +72,8 @@ eal_args=--single-file-segments  --in-memory
 [stack]
 tcp=netstack
 nameserver=10.0.0.1; [fd00::1]:5353
+drain=5
+control_group=ops
 [port0]
 addr=192.168.1.2	# a comment after a tab
 netmask=255.255.255.0
@@ -113,13 +117,16 @@ net.inet.tcp.cc.algorithm=cubic
 	if want := (DPDK{
 		Lcores: []int{0, 2, 3, 5}, Channels: 4, MemoryMB: 512, NoHuge: HugeNever, FilePrefix: "one", BaseVirtAddr: 0x7f0000000000,
 		Allow: []string{"02:00.0", "0000:03:00.1,mac=1,x=2"}, LogLevel: 7, EALArgs: []string{"--single-file-segments", "--in-memory"},
-		TSO: true, TxCsumSkip: true,
+		TSO: true, TxCsumSkip: true, SymmetricRSS: true, cpus: map[int]int{0: 1, 2: 0, 3: 0, 5: 0},
 	}); !reflect.DeepEqual(c.DPDK, want) {
 		t.Errorf("[dpdk]\n%+v, want\n%+v", c.DPDK, want)
 	}
-	c.Stack.idle, c.Stack.logLevel = "", ""
+	if cpus := []int{c.DPDK.CPU(0), c.DPDK.CPU(3), c.DPDK.CPU(7)}; !reflect.DeepEqual(cpus, []int{1, 0, 7}) {
+		t.Errorf("lcores 0, 3 and 7 are CPUs %v", cpus)
+	}
+	c.Stack.idle, c.Stack.logLevel, c.Stack.drain = "", "", 0
 	if want := (Stack{
-		TCP: "netstack", Idle: stack.IdleAdaptive, LogLevel: slog.LevelDebug, LogFile: "/tmp/log-",
+		TCP: "netstack", Idle: stack.IdleAdaptive, LogLevel: slog.LevelDebug, LogFile: "/tmp/log-", Drain: 5 * time.Second, ControlGroup: "ops",
 		Nameservers: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:53"), netip.MustParseAddrPort("[fd00::1]:5353")},
 	}); !reflect.DeepEqual(c.Stack, want) {
 		t.Errorf("[stack]\n%+v, want\n%+v", c.Stack, want)
@@ -150,7 +157,7 @@ net.inet.tcp.cc.algorithm=cubic
 	if b, want := c.Bonds[0], "mode=4,slave=0000:0a:00.0,slave=0000:0a:00.1,primary=0000:0a:00.0,xmit_policy=l23,mac=f0:98:38:00:00:01,socket_id=0,lsc_poll_period_ms=100,up_delay=10,down_delay=50"; b.Name != "net_bonding0" || b.Args != want {
 		t.Errorf("bond 0: %+v, want args %s", b, want)
 	}
-	if len(c.Sysctl) != 1 || c.Sysctl[0].Name != "net.inet.tcp.cc.algorithm" || c.Sysctl[0].Value != "cubic" || c.Sysctl[0].Line != 63 {
+	if len(c.Sysctl) != 1 || c.Sysctl[0].Name != "net.inet.tcp.cc.algorithm" || c.Sysctl[0].Value != "cubic" || c.Sysctl[0].Line != 66 {
 		t.Errorf("sysctl %+v", c.Sysctl)
 	}
 	if len(c.Warnings) > 0 {

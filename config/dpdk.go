@@ -4,22 +4,26 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fstack-go/fstack/stack"
 )
 
 var dpdkKeys = []key[DPDK]{
-	{name: "lcore_mask", help: "The lcores to run on, as a mask in hexadecimal digits. One process runs so far, on the lowest.", set: func(d *DPDK, v string) (err error) {
+	{name: "lcore_mask", help: "The lcores to run on, as a mask in hexadecimal digits, e.g. 3 for lcores 0 and 1: one process on each. See [processes.md](processes.md).", set: func(d *DPDK, v string) (err error) {
 		lcores, err := lcoreMask(v)
 		if err == nil {
 			d.Lcores = lcores
 		}
 		return err
 	}},
+	{name: "lcores", help: "Own: the CPUs that lcores are, in the form of EAL's --lcores, e.g. 0@0,1@1,2@0,3@1 for four processes on two CPUs. Default: lcore N is CPU N.", set: lcoreCPUs},
 	{name: "channel", help: "Number of memory channels.", set: number(func(d *DPDK) *int { return &d.Channels }, 0, 32)},
 	{name: "memory", help: "Memory to reserve, in MB. Default: as much as is needed.", set: number(func(d *DPDK) *int { return &d.MemoryMB }, 0, 1<<20)},
 	{name: "no_huge", help: "0: hugepages, or an error; 1: none; auto (own, default): hugepages if they can be had, and it is said if not.", set: func(d *DPDK, v string) error {
@@ -45,7 +49,7 @@ var dpdkKeys = []key[DPDK]{
 	{name: "tso", help: "Whether ports that can do it cut TCP segments from larger sends. Default: 0.", set: flag(func(d *DPDK) *bool { return &d.TSO })},
 	{name: "tx_csum_offoad_skip", help: "Whether checksums are made in software even by ports that could. Default: 0.", set: flag(func(d *DPDK) *bool { return &d.TxCsumSkip })},
 	{name: "vlan_strip", help: "Whether ports take VLAN tags off received frames.", without: "VLANs are not supported yet"},
-	{name: "symmetric_rss", help: "Whether both directions of a flow hash to the same queue.", without: "ports have one queue so far", asIf: "0"},
+	{name: "symmetric_rss", help: "Whether both directions of a flow hash to the same queue, on ports whose RSS takes a key. Default: 0.", set: flag(func(d *DPDK) *bool { return &d.SymmetricRSS })},
 	{name: "vlan_filter", help: "VLANs to have addresses on.", without: "VLANs are not supported yet"},
 	{name: "idle_sleep", help: "Microseconds to sleep when no packet comes. Any but 0 means [stack] idle=adaptive, unless that key is there.", set: number(func(d *DPDK) *int { return &d.idleSleep }, 0, 1_000_000)},
 	{name: "pkt_tx_delay", help: "Microseconds to hold packets back so that more leave together.", without: "packets leave at the end of each turn", asIf: "0"},
@@ -83,6 +87,8 @@ var stackKeys = []key[Stack]{
 			return nil
 		})
 	}},
+	{name: "drain", help: "Seconds that processes may take to finish their connections after an upgrade. Default: 60.", set: number(func(s *Stack) *int { return &s.drain }, 0, 86400)},
+	{name: "control_group", help: "Group whose members may use the control socket, beside root. Default: that of the process.", set: word(func(s *Stack) *string { return &s.ControlGroup }, 32)},
 	{name: "log_level", help: "What the stack logs: debug, info (default), warn or error.", set: choice(func(s *Stack) *string { return &s.logLevel }, "debug", "info", "warn", "error")},
 }
 
@@ -108,13 +114,22 @@ func pciDevices(v string) (devices []string, err error) {
 func (f *file) stackSection(c *Config) {
 	c.DPDK = DPDK{Lcores: []int{0}, FilePrefix: "fstack", Promiscuous: true, ports: []int{0}, logPrefix: "./f-stack-"}
 	apply(f, "dpdk", &c.DPDK, dpdkKeys)
+	if v, ok := f.values["dpdk"]["lcore_mask"]; ok && v == "" {
+		f.fail("dpdk", "lcore_mask", "is empty; set a bit for each lcore, in hexadecimal digits, e.g. 3 for lcores 0 and 1")
+	}
+	for _, l := range slices.Sorted(maps.Keys(c.DPDK.cpus)) {
+		if !slices.Contains(c.DPDK.Lcores, l) {
+			f.warn("dpdk", "lcores", "lcore %d has no effect: it is not in lcore_mask", l)
+		}
+	}
 
 	idle := "poll"
 	if c.DPDK.idleSleep > 0 {
 		idle = "adaptive"
 	}
-	s := Stack{TCP: "fstack", idle: idle, logLevel: "info"}
+	s := Stack{TCP: "fstack", idle: idle, logLevel: "info", drain: 60}
 	apply(f, "stack", &s, stackKeys)
+	s.Drain = time.Duration(s.drain) * time.Second
 	s.Idle, _ = stack.ParseIdle(s.idle)              // one of its names, by the table
 	_ = s.LogLevel.UnmarshalText([]byte(s.logLevel)) // likewise
 	if l := c.DPDK.logLevel; l > 0 {

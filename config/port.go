@@ -87,15 +87,17 @@ func (f *file) portSections(c *Config) {
 					f.fail(section, "lcore_list", "lcore %d is not in lcore_mask", l)
 				}
 			}
-			if one := c.DPDK.Lcores[0]; !slices.Contains(p.Lcores, one) {
-				f.warn(section, "lcore_list", "has no effect: one process runs so far, on lcore %d", one)
-			}
 		}
 		c.Ports = append(c.Ports, p)
 	}
 	for _, section := range f.sections() {
 		if kind, id, ok := numbered(section); ok && kind == "port" && !slices.Contains(c.DPDK.ports, id) {
 			f.warn(section, "", "ignored: port_list does not name port %d", id)
+		}
+	}
+	for _, l := range c.DPDK.Lcores {
+		if len(f.errs) == 0 && !slices.ContainsFunc(c.Ports, func(p Port) bool { return slices.Contains(p.Lcores, l) }) {
+			f.fail("dpdk", "lcore_mask", "lcore %d serves no port: the lcore_list of each port leaves it out", l)
 		}
 	}
 	f.twice(c)

@@ -126,6 +126,37 @@ func lcoreMask(v string) ([]int, error) {
 	return lcores, nil
 }
 
+// lcoreCPUs reads EAL's form "0@0,1@1,(2-3)@0": an lcore, or several in brackets, and the CPU that they are.
+func lcoreCPUs(d *DPDK, v string) error {
+	wrong := errors.New("must be a list of lcores with a CPU for each, e.g. 0@0,1@1,(2-3)@0")
+	d.cpus = map[int]int{}
+	for v != "" {
+		var item string
+		if end := strings.IndexByte(v, ')'); strings.HasPrefix(v, "(") && end > 0 { // there may be commas inside
+			rest, after, _ := strings.Cut(v[end+1:], ",")
+			item, v = v[1:end]+rest, after
+		} else {
+			item, v, _ = strings.Cut(v, ",")
+		}
+		names, cpu, ok := strings.Cut(item, "@")
+		n, err := strconv.Atoi(strings.TrimSpace(cpu))
+		if !ok || err != nil || n < 0 {
+			return wrong
+		}
+		var lcores []int
+		if list(func(l *[]int) *[]int { return l }, maxLcores-1)(&lcores, names) != nil {
+			return wrong
+		}
+		for _, l := range lcores {
+			if _, twice := d.cpus[l]; twice {
+				return fmt.Errorf("lcore %d stands twice in the list", l)
+			}
+			d.cpus[l] = n
+		}
+	}
+	return nil
+}
+
 // address reads an address that one host can have. ipv6 says of which family.
 func address(v string, ipv6 bool) (netip.Addr, error) {
 	a, err := netip.ParseAddr(v)

@@ -20,6 +20,11 @@ func TestWrongValues(t *testing.T) {
 		{"[dpdk]\nlcore_mask=0\n" + port, "config.ini:2: [dpdk] lcore_mask=0: ", "names no lcore"},
 		{"[dpdk]\nlcore_mask=0x\n" + port, "config.ini:2: [dpdk] lcore_mask=0x: ", "names no lcore"},
 		{"[dpdk]\nlcore_mask=1" + strings.Repeat("0", 32) + "\n" + port, "config.ini:2: [dpdk] lcore_mask=1", "names lcore 128"},
+		{"[dpdk]\nlcore_mask=\n" + port, "config.ini:2: [dpdk] lcore_mask: ", "is empty"},
+		{"[dpdk]\nlcores=0\n" + port, "config.ini:2: [dpdk] lcores=0: ", "0@0,1@1"},
+		{"[dpdk]\nlcores=(0-1@0\n" + port, "config.ini:2: [dpdk] lcores=(0-1@0: ", "0@0,1@1"},
+		{"[dpdk]\nlcores=0@1,0@2\n" + port, "config.ini:2: [dpdk] lcores=0@1,0@2: ", "twice"},
+		{"[dpdk]\nlcore_mask=3\n" + port + "lcore_list=1\n", "config.ini:2: [dpdk] lcore_mask=3: ", "lcore 0 serves no port"},
 		{"[dpdk]\nchannel=no\n" + port, "config.ini:2: [dpdk] channel=no: ", "number from 0 to 32"},
 		{"[dpdk]\nmemory=-1\n" + port, "config.ini:2: [dpdk] memory=-1: ", "number from"},
 		{"[dpdk]\nno_huge=yes\n" + port, "config.ini:2: [dpdk] no_huge=yes: ", "0, 1 or auto"},
@@ -80,6 +85,7 @@ func TestWrongValues(t *testing.T) {
 		{port + "vip_addr=" + many + "\n", "config.ini:4: [port0] vip_addr=", "65 items"},
 		{port + "vip_addr=192.168.1.2\n", "config.ini:4: [port0] vip_addr=192.168.1.2: ", "there already, in [port0]"},
 		{port + "lcore_list=1\n", "config.ini:4: [port0] lcore_list=1: ", "not in lcore_mask"},
+		{"[stack]\ndrain=-1\n" + port, "config.ini:2: [stack] drain=-1: ", "0 to 86400"},
 		{port + "if_name=a/b\n", "config.ini:4: [port0] if_name=a/b: ", "letters"},
 		{"[dpdk]\nport_list=0,1\n" + port + strings.Replace(port, "0", "1", 1), "config.ini:7: [port1] addr=192.168.1.2: ", "there already, in [port0]"},
 
@@ -162,11 +168,11 @@ func TestWarnings(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"broadcast=192.168.1.254\n":            "config.ini:4: [port0] broadcast: is not used: the broadcast address of 192.168.1.0/24 is 192.168.1.255",
-		"vip_prefix_len=64\n":                  "config.ini:4: [port0] vip_prefix_len: has no effect without vip_addr6",
-		"lcore_list=1\n[dpdk]\nlcore_mask=3\n": "config.ini:4: [port0] lcore_list: has no effect: one process runs so far, on lcore 0",
-		"vip_ifname=lo0\n":                     "config.ini:4: [port0] vip_ifname: has no effect: they are on the port itself",
-		"ipfw_pr=10.0.0.0 255.255.255.0\n":     "config.ini:4: [port0] ipfw_pr: has no effect: policy routes are not supported yet",
+		"broadcast=192.168.1.254\n":        "config.ini:4: [port0] broadcast: is not used: the broadcast address of 192.168.1.0/24 is 192.168.1.255",
+		"vip_prefix_len=64\n":              "config.ini:4: [port0] vip_prefix_len: has no effect without vip_addr6",
+		"[dpdk]\nlcores=(0-1)@0\n":         "config.ini:5: [dpdk] lcores: lcore 1 has no effect: it is not in lcore_mask",
+		"vip_ifname=lo0\n":                 "config.ini:4: [port0] vip_ifname: has no effect: they are on the port itself",
+		"ipfw_pr=10.0.0.0 255.255.255.0\n": "config.ini:4: [port0] ipfw_pr: has no effect: policy routes are not supported yet",
 	} {
 		if c := parse(t, port+text); len(c.Warnings) != 1 || c.Warnings[0].String() != want {
 			t.Errorf("%q: %v, want %s", text, c.Warnings, want)
