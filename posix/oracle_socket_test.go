@@ -237,8 +237,66 @@ var streamCases = []oracleCase{
 		r.write("write", s, "x")
 		r.wait(c, unix.POLLRDHUP)
 		r.errno("the peer too", r.Shutdown(c, unix.SHUT_WR))
+		time.Sleep(20 * time.Millisecond) // until the FINs are acknowledged
 		r.errno("twice", r.Shutdown(c, unix.SHUT_WR))
 		r.polled("the peer", c)
+	}},
+	{name: "after the end", differs: []string{"TIME-WAIT: bind: EINVAL", "after LAST-ACK: bind: EINVAL"}, run: func(r *transcript) {
+		c, s := r.pair()
+		look := func(what string, fd int) {
+			_, err := r.Getpeername(fd)
+			r.errno(what+": getpeername", err)
+			sa, err := r.Getsockname(fd)
+			r.logf("%s: getsockname: %v %s", what, portOf(sa) > 0, errName(err))
+			r.read(what+": read", fd, 1)
+			r.write(what+": write", fd, "x")
+			r.polled(what, fd)
+			r.errno(what+": shutdown", r.Shutdown(fd, unix.SHUT_RDWR))
+			r.errno(what+": connect", r.Connect(fd, sa))
+			r.errno(what+": listen", r.Listen(fd, 1))
+			r.errno(what+": bind", r.Bind(fd, &unix.SockaddrInet4{Addr: inet4}))
+		}
+		r.must(r.Shutdown(c, unix.SHUT_WR))
+		r.wait(s, unix.POLLRDHUP)
+		r.must(r.Shutdown(s, unix.SHUT_WR))
+		r.wait(c, unix.POLLHUP)
+		time.Sleep(20 * time.Millisecond)
+		look("TIME-WAIT", c)
+		look("after LAST-ACK", s)
+	}},
+	{name: "reset after the end", run: func(r *transcript) {
+		c, s := r.pair()
+		r.must(r.Shutdown(s, unix.SHUT_WR))
+		r.wait(c, unix.POLLRDHUP)
+		r.must(r.SetsockoptLinger(s, unix.SOL_SOCKET, unix.SO_LINGER, &Linger{Onoff: 1}))
+		r.must(r.Close(s))
+		r.wait(c, unix.POLLERR)
+		r.polled("reset", c)
+		r.read("the end is first", c, 1)
+		r.polled("still", c)
+		n, err := r.GetsockoptInt(c, unix.SOL_SOCKET, unix.SO_ERROR)
+		r.logf("so_error: %s %s", unix.ErrnoName(unix.Errno(n)), errName(err))
+		r.read("and again", c, 1)
+	}},
+	{name: "data for who is shut down", run: func(r *transcript) {
+		c, s := r.pair()
+		r.must(r.Shutdown(c, unix.SHUT_WR))
+		r.must(r.Shutdown(c, unix.SHUT_RD))
+		r.wait(s, unix.POLLRDHUP)
+		r.write("write", s, "x")
+		r.wait(s, unix.POLLERR)
+		r.polled("the writer is reset", s)
+		r.polled("and who is shut down", c)
+		r.write("write there", c, "x")
+	}},
+	{name: "shutdown of a socket that is not connected", run: func(r *transcript) {
+		fd := r.socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK)
+		r.errno("shutdown", r.Shutdown(fd, unix.SHUT_WR))
+		r.polled("readiness", fd)
+		r.read("read", fd, 1)
+		r.errno("shutdown of reading", r.Shutdown(fd, unix.SHUT_RD))
+		r.polled("readiness then", fd)
+		r.read("read then", fd, 1)
 	}},
 	{name: "no room to write", run: func(r *transcript) {
 		c, s := r.pair()

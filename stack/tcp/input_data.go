@@ -1,6 +1,8 @@
 package tcp
 
 import (
+	"syscall"
+
 	"github.com/fstack-go/fstack/stack"
 	"github.com/fstack-go/fstack/stack/wire"
 )
@@ -11,14 +13,19 @@ func (t *TCP) inputText(i uint32, p *pcb, s *segment) {
 		t.counters.DropAfterFIN++ // RFC 9293 §3.10.7.4, seventh: after the peer's FIN there is nothing to come
 		return
 	}
-	if len(s.payload) > 0 && p.flags&(flagOpen|flagQueued|flagHalf|flagDeferred) == 0 && after(s.seq+uint32(len(s.payload)), p.rcvNxt) {
+	if len(s.payload) > 0 && p.deaf() && after(s.seq+uint32(len(s.payload)), p.rcvNxt) {
 		// RFC 9293 §3.6.1: nobody will read it; the peer should know.
 		t.counters.ResetDataAfterClose++
 		t.resetSegment(s)
-		t.over(i, p)
+		t.fail(i, p, syscall.ECONNRESET)
 		return
 	}
 	t.inputData(i, p, s, s.flags&wire.FIN != 0)
+}
+
+// deaf tells whether nobody will read what the peer still sends: the socket was closed, or shut down both ways.
+func (p *pcb) deaf() bool {
+	return p.flags&(flagOpen|flagQueued|flagHalf|flagDeferred) == 0 || p.flags&(flagShutRd|flagShutWr) == flagShutRd|flagShutWr && p.state != stateEstablished
 }
 
 // inputData puts text where it belongs: the receive queue, or the ranges that wait for a gap to be filled.

@@ -54,6 +54,8 @@ func (t *TCP) recv(i uint32, p *pcb, b []byte, flags int) (int, error) {
 	}
 	if avail == 0 {
 		switch {
+		case p.flags&flagPeerFin != 0: // the end comes before what may have happened after it
+			return 0, nil
 		case p.err != 0:
 			return 0, p.takeError()
 		case p.flags&flagShutRd != 0:

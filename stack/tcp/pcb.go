@@ -65,6 +65,7 @@ const (
 	flagReusePort                    // SO_REUSEPORT
 	flagKeepAlive                    // SO_KEEPALIVE
 	flagOOBInline                    // SO_OOBINLINE
+	flagBroadcast                    // SO_BROADCAST, which a stream has no use for, as on Linux
 	flagNoDelay                      // TCP_NODELAY
 	flagCork                         // TCP_CORK
 	flagMore                         // MSG_MORE with the last write

@@ -79,4 +79,5 @@ func (t *TCP) sendReset(i uint32, p *pcb) {
 	}
 	t.counters.TxResets++
 	t.transmit(p, p.rec.Nxt, wire.RST|wire.ACK, 0, cursor{})
+	t.st.Kick() // the frame waits for the loop, which may be asleep, and nothing is dirty
 }

@@ -118,7 +118,8 @@ func (t *TCP) PeerAddr(h stack.Handle) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	if p.state == stateClosed || p.state == stateListen || p.state == stateSynSent {
+	switch p.state {
+	case stateClosed, stateListen, stateSynSent, stateTimeWait: // as on Linux, a socket has no peer any more in TIME-WAIT
 		return netip.AddrPort{}, syscall.ENOTCONN
 	}
 	return t.shown(p, t.remote(&p.key), p.remotePort()), nil
@@ -137,7 +138,14 @@ func (t *TCP) Shutdown(h stack.Handle, how int) error {
 	}
 	rd, wr := how != unix.SHUT_WR, how != unix.SHUT_RD
 	switch p.state {
-	case stateClosed:
+	case stateClosed, stateTimeWait: // as on Linux, an error that has its effect
+		if rd {
+			p.flags |= flagShutRd
+		}
+		if wr {
+			p.flags |= flagShutWr
+		}
+		t.notify(p, t.events(p))
 		return syscall.ENOTCONN
 	case stateListen:
 		if rd {
@@ -151,6 +159,9 @@ func (t *TCP) Shutdown(h stack.Handle, how int) error {
 			t.over(i, p)
 		}
 		return nil
+	}
+	if p.state != stateSynRcvd {
+		p.flags &^= flagConnecting // as on Linux: a later connect is one too many, not the first one's outcome
 	}
 	if wr {
 		t.finish(i, p)

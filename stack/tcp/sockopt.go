@@ -23,6 +23,7 @@ var flagOptions = map[[2]int]flags{
 	{unix.SOL_SOCKET, unix.SO_REUSEPORT}:  flagReusePort,
 	{unix.SOL_SOCKET, unix.SO_KEEPALIVE}:  flagKeepAlive,
 	{unix.SOL_SOCKET, unix.SO_OOBINLINE}:  flagOOBInline,
+	{unix.SOL_SOCKET, unix.SO_BROADCAST}:  flagBroadcast,
 	{unix.IPPROTO_TCP, unix.TCP_NODELAY}:  flagNoDelay,
 	{unix.IPPROTO_TCP, unix.TCP_CORK}:     flagCork,
 	{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY}: flagV6Only,

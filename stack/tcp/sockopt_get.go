@@ -55,7 +55,7 @@ func (t *TCP) Option(h stack.Handle, level, name int, value []byte) (int, error)
 func (t *TCP) intOption(p *pcb, o *sockOptions, level, name int) (int, error) {
 	if f, ok := flagOptions[[2]int{level, name}]; ok {
 		if level == unix.IPPROTO_IPV6 && p.flags&flagIPv6Sock == 0 {
-			return 0, syscall.ENOPROTOOPT
+			return 0, syscall.EOPNOTSUPP
 		}
 		if p.flags&f != 0 {
 			return 1, nil
@@ -146,7 +146,7 @@ func (t *TCP) intOption(p *pcb, o *sockOptions, level, name int) (int, error) {
 		}
 	case unix.IPPROTO_IPV6:
 		if p.flags&flagIPv6Sock == 0 {
-			return 0, syscall.ENOPROTOOPT
+			return 0, syscall.EOPNOTSUPP
 		}
 		switch name {
 		case unix.IPV6_TCLASS:
@@ -160,6 +160,10 @@ func (t *TCP) intOption(p *pcb, o *sockOptions, level, name int) (int, error) {
 				return 0, syscall.ENOTCONN
 			}
 			return int(p.pmtu), nil
+		}
+	default: // as on Linux, by family, and unlike setting it
+		if p.flags&flagIPv6Sock == 0 {
+			return 0, syscall.EOPNOTSUPP
 		}
 	}
 	return 0, syscall.ENOPROTOOPT
