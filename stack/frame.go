@@ -34,7 +34,7 @@ const (
 
 // Flags of received frames that came by way of another lcore.
 const (
-	// RxHanded says that another lcore received the frame and handed it over. It is steered no further.
+	// RxHanded says that another lcore received the frame and handed it over.
 	RxHanded FrameFlags = 1 << (iota + 11)
 	// RxNews says that the frame is to be learned from only: whoever received it answers it.
 	RxNews

@@ -78,7 +78,7 @@ func (s *Stack) deliverFrame(port int, frame []Frame) {
 		s.counters.RxBytes += uint64(frame[i].Len)
 	}
 	for i, l := range s.layers {
-		if i == len(s.layers)-1 && s.Stray(port, frame) {
+		if i == len(s.layers)-1 && s.steering != nil && s.steering.Steer(port, frame) {
 			return
 		}
 		if l.Deliver(port, frame) {

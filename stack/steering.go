@@ -1,11 +1,19 @@
 package stack
 
-// Steering sends received frames on to the lcore whose stack owns them. A stack that runs alone has none.
+import "net/netip"
+
+// Steering sends received frames on to the lcore whose stack owns them. A stack that runs alone has none. All of it is
+// called with the stack's lock held, and each call is answered at once: true means that the frame is another lcore's and
+// was handed over, or could not be and was counted; this stack has no more to do with it. Copies for others may be
+// passed on with false, too.
 type Steering interface {
-	// Stray is asked about a received frame that belongs to no connection of this stack. True: it is another lcore's
-	// and was handed over, or could not be and was counted; this stack has no more to do with it. It may also pass
-	// copies on and return false. The loop calls it with the stack's lock held; the frame is valid during the call.
+	// Steer is asked by the loop about a frame that the layers before the last one left. It is valid during the call.
+	Steer(port int, frame []Frame) bool
+	// Stray is asked by a layer that has looked for the frame's connection and found none.
 	Stray(port int, frame []Frame) bool
+	// StrayDatagram is Stray for an IP datagram without options that lies in no received frame: it was unwrapped or
+	// reassembled. transport is the transport header and what follows it, up to 65,535 bytes.
+	StrayDatagram(port int, proto uint8, src, dst netip.Addr, transport []byte) bool
 }
 
 // Hander is a Device that can pass frames on to other lcores' stacks, each known by its slot: see RxHanded.
@@ -22,8 +30,16 @@ type Hander interface {
 // SetSteering sets who steers, before the loop starts.
 func (s *Stack) SetSteering(x Steering) { s.steering = x }
 
+// Steered tells whether other lcores share the ports.
+func (s *Stack) Steered() bool { return s.steering != nil }
+
 // Stray asks the steering about a frame that belongs to no connection of this stack. A layer that looks connections up
-// calls it before it answers or opens one; frames that no such layer takes are asked about before the last layer.
+// calls it before it answers or opens one.
 func (s *Stack) Stray(port int, frame []Frame) bool {
-	return s.steering != nil && frame[0].Flags&RxHanded == 0 && s.steering.Stray(port, frame)
+	return s.steering != nil && s.steering.Stray(port, frame)
+}
+
+// StrayDatagram is Stray for a datagram that lies in no received frame.
+func (s *Stack) StrayDatagram(port int, proto uint8, src, dst netip.Addr, transport []byte) bool {
+	return s.steering != nil && s.steering.StrayDatagram(port, proto, src, dst, transport)
 }
