@@ -54,25 +54,29 @@ type Counters struct {
 	CookiesRight uint64 `help:"connections made from a cookie"`
 	CookiesWrong uint64 `help:"acknowledgments to a listening socket that were no valid cookie"`
 
-	ChallengedRST      uint64 `help:"RSTs within the window but not at its edge"`
-	ChallengedSYN      uint64 `help:"SYNs on a connection"`
-	ChallengedACK      uint64 `help:"acknowledgments of what was never sent or long ago"`
-	ChallengesWithheld uint64 `help:"challenge ACKs not sent because of their limit"`
-	TimeWaitRSTs       uint64 `help:"RSTs ignored in TIME-WAIT"`
-	TimeWaitReused     uint64 `help:"connections that took the place of one in TIME-WAIT"`
-	TimeWaitOverflow   uint64 `help:"connections that ended without TIME-WAIT because there were too many"`
-	FinWait2Timeouts   uint64 `help:"closed connections ended because the peer did not close"`
-	GaveUp             uint64 `help:"connections given up because the peer did not answer"`
-	KeepAliveDrops     uint64 `help:"connections given up because keep-alive probes were not answered"`
-	ICMPHardErrors     uint64 `help:"connects ended by an ICMP error"`
-	ICMPSoftErrors     uint64 `help:"ICMP errors noted for later"`
-	PathMTUsReduced    uint64 `help:"path MTUs reduced"`
-	BadOptions         uint64 `help:"segments with options of impossible length"`
+	ChallengedRST       uint64 `help:"RSTs within the window but not at its edge"`
+	ChallengedSYN       uint64 `help:"SYNs on a connection"`
+	ChallengedACK       uint64 `help:"acknowledgments of what was never sent or long ago"`
+	ChallengesWithheld  uint64 `help:"challenge ACKs not sent because of their limit"`
+	TimeWaitRSTs        uint64 `help:"RSTs ignored in TIME-WAIT"`
+	TimeWaitReused      uint64 `help:"connections that took the place of one in TIME-WAIT"`
+	TimeWaitOverflow    uint64 `help:"connections that ended without TIME-WAIT because there were too many"`
+	FinWait2Timeouts    uint64 `help:"closed connections ended because the peer did not close"`
+	GaveUp              uint64 `help:"connections given up because the peer did not answer"`
+	KeepAliveDrops      uint64 `help:"connections given up because keep-alive probes were not answered"`
+	ICMPHardErrors      uint64 `help:"connects ended by an ICMP error"`
+	ICMPSoftErrors      uint64 `help:"ICMP errors noted for later"`
+	PathMTUsReduced     uint64 `help:"path MTUs reduced"`
+	BlackHolesSuspected uint64 `help:"paths whose segments were made shorter because full ones timed out again and again"`
+	BlackHolesMinimal   uint64 `help:"paths whose segments were made as short as can be for that reason"`
+	BlackHolesDismissed uint64 `help:"paths where shorter segments timed out too, and which are as before"`
+	BadOptions          uint64 `help:"segments with options of impossible length"`
 
 	ResetDataAfterClose uint64 `help:"connections reset because data came after the socket was closed"`
 	ResetUnreadData     uint64 `help:"connections reset because the socket was closed with unread data"`
 	ResetLinger         uint64 `help:"connections reset because SO_LINGER was zero"`
 	ResetNotAccepted    uint64 `help:"connections reset because the listening socket was closed"`
+	ResetSYNInWindow    uint64 `help:"connections reset by a SYN in the window because net.inet.tcp.insecure_syn is set"`
 	ResetTooManyOrphans uint64 `help:"connections reset because too many closed ones were still sending"`
 
 	SocketsExhausted uint64 `help:"sockets refused because there were too many"`

@@ -180,10 +180,7 @@ func (t *TCP) tooBig(i uint32, p *pcb, mtu, size uint32) {
 			p.flags |= flagFragment // beyond that routers shall cut
 		}
 	}
-	d := t.dests.at(&p.key, t.secret.port[0])
-	if !d.is(&p.key) {
-		*d = dest{rhi: p.rhi, rlo: p.rlo, lhi: p.lhi, llo: p.llo, scope: p.scope}
-	}
+	d := t.destOf(p)
 	d.pmtu, d.pmtuUntil = uint16(mtu), t.now+pmtuLifetime
 	t.setPMTU(i, p, uint16(mtu))
 }

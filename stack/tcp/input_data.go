@@ -90,9 +90,9 @@ func (t *TCP) oweAck(i uint32, p *pcb, n uint32) {
 	switch {
 	case p.rcvNxt-p.rcvAcked >= 2*uint32(p.rcvMSS):
 		// RFC 9293 §3.8.6.3 SHLD-19. A sender in slow start counts ACKs: it gets each of them. Later those of one
-		// turn are one, as where a card or GRO joins segments.
-		if p.quick > 0 {
-			p.quick--
+		// turn are one, as where a card or GRO joins segments, and of no more segments than it would join.
+		if p.quick > 0 || p.rcvNxt-p.rcvAcked >= uint32(t.sys.ackStretch)*uint32(p.rcvMSS) {
+			p.quick -= min(p.quick, 1)
 			if t.sendAck(p) {
 				t.counters.TxPureAcks++
 				return

@@ -35,6 +35,10 @@ func (t *TCP) inputSynSent(i uint32, p *pcb, s *segment) {
 		t.counters.DropNoSYN++
 		return
 	}
+	if s.flags&wire.FIN != 0 && t.sys.dropSynFin != 0 {
+		t.counters.DropSynFin++
+		return
+	}
 	p.irs, p.rcvNxt = s.seq, s.seq+1
 	p.rcvAdv = p.rcvNxt + min(p.rcvBuf, 65535)
 	p.rcvAcked = p.rcvNxt

@@ -52,7 +52,7 @@ func (t *TCP) inputSynced(i uint32, p *pcb, s *segment) {
 	}
 	// Second: RST (RFC 5961 §3.2): only the very next number resets, others in the window are asked to prove it.
 	if s.flags&wire.RST != 0 {
-		if s.seq == p.rcvNxt {
+		if s.seq == p.rcvNxt || t.sys.insecureRST != 0 {
 			t.inputReset(i, p)
 		} else {
 			t.counters.ChallengedRST++
@@ -62,6 +62,12 @@ func (t *TCP) inputSynced(i uint32, p *pcb, s *segment) {
 	}
 	// Fourth: SYN (RFC 5961 §4.2): who really restarted will answer the challenge with a RST.
 	if s.flags&wire.SYN != 0 {
+		if t.sys.insecureSYN != 0 && p.state != stateSynRcvd {
+			t.counters.ResetSYNInWindow++
+			p.err = uint8(syscall.ECONNRESET)
+			t.abort(i, p)
+			return
+		}
 		t.counters.ChallengedSYN++
 		t.challenge(i, p)
 		return
@@ -130,9 +136,9 @@ func (t *TCP) inputStamp(i uint32, p *pcb, s *segment) bool {
 func (t *TCP) inputSequence(i uint32, p *pcb, s *segment) bool {
 	wnd := p.window()
 	n := s.len()
-	if off := s.seq - p.rcvNxt; n == 0 && off <= wnd || n > 0 && off < wnd {
+	if off := s.seq - p.rcvNxt; off < wnd || n == 0 && off == wnd && s.flags&wire.RST == 0 {
 		// It begins in the window. An empty one may stand at its very edge: there is no other place for the ACKs of
-		// a peer that has filled the window while a segment got lost.
+		// a peer that has filled the window while a segment got lost. A RST may not (RFC 5961 §3.2).
 	} else if n > 0 && before(s.seq, p.rcvNxt) && after(s.seq+n, p.rcvNxt) && wnd > 0 {
 		t.cutOld(p, s)
 	} else {

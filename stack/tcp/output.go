@@ -105,8 +105,13 @@ func (t *TCP) outputSYN(i uint32, p *pcb) bool {
 	}
 	if p.flags&flagSyn != 0 {
 		again := p.rec.Nxt != p.iss
-		if again && p.state == stateSynSent {
-			p.flags &^= flagECN // RFC 3168 §6.1.1.1: something on the way may not like it
+		if again && p.state == stateSynSent { // something on the way may not like what it asks for
+			if int(p.rec.Retries) > t.sys.ecnRetries {
+				p.flags &^= flagECN // RFC 3168 §6.1.1.1
+			}
+			if t.sys.dropOptions != 0 && p.rec.Retries >= 3 {
+				p.flags &^= flagScale | flagStamp | flagSACK
+			}
 		}
 		if !t.transmitSYN(p) {
 			return false

@@ -113,6 +113,7 @@ const (
 	flagUrgent     // data up to sndUp is urgent
 	flagPeerFin    // the peer's FIN is in order
 	flagFragment   // the path has an MTU below what DF may ask for: routers may cut
+	flagHole       // the path was taken for a black hole in this row of timeouts
 )
 
 // key is a 4-tuple as seen from here: 16-byte addresses (IPv4 as ::ffff:a.b.c.d) in halves, ports in one word.

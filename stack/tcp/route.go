@@ -38,6 +38,9 @@ func (c *destCache) at(k *key, secret uint64) *dest {
 	return &c.entries[h>>32%destSlots]
 }
 
+// purge forgets all; connections that are there keep what they have.
+func (c *destCache) purge() { clear(c.entries) }
+
 func (d *dest) is(k *key) bool {
 	return d.rhi == k.rhi && d.rlo == k.rlo && d.lhi == k.lhi && d.llo == k.llo && d.scope == k.scope
 }
@@ -68,10 +71,7 @@ func (t *TCP) route(i uint32, p *pcb) (way, syscall.Errno) {
 	if p.gen == t.gen {
 		return wayReady, 0
 	}
-	d := t.dests.at(&p.key, t.secret.port[0])
-	if !d.is(&p.key) {
-		*d = dest{rhi: p.rhi, rlo: p.rlo, lhi: p.lhi, llo: p.llo, scope: p.scope}
-	}
+	d := t.destOf(p)
 	if d.gen != t.gen {
 		if w, err := t.ask(&p.key, d); w != wayReady {
 			return w, err
@@ -84,6 +84,15 @@ func (t *TCP) route(i uint32, p *pcb) (way, syscall.Errno) {
 	}
 	t.setPMTU(i, p, d.limit(t.now))
 	return wayReady, 0
+}
+
+// destOf is the entry of a PCB's peer, which takes the place of another's if need be.
+func (t *TCP) destOf(p *pcb) *dest {
+	d := t.dests.at(&p.key, t.secret.port[0])
+	if !d.is(&p.key) {
+		*d = dest{rhi: p.rhi, rlo: p.rlo, lhi: p.lhi, llo: p.llo, scope: p.scope}
+	}
+	return d
 }
 
 // limit is the MTU of the path as far as it is known.

@@ -145,10 +145,10 @@ func (t *TCP) setLinger(p *pcb, value []byte) error {
 func (t *TCP) setSocketOption(i uint32, p *pcb, name, v int) error {
 	switch name {
 	case unix.SO_SNDBUF:
-		p.sndBuf = uint32(max(min(v, t.sys.sendMax), 2304))
+		p.sndBuf = uint32(max(min(v, t.sys.sockBufMost), 2304))
 		p.flags |= flagSndLocked
 	case unix.SO_RCVBUF:
-		p.rcvBuf = uint32(max(min(v, t.sys.recvMax), 1152))
+		p.rcvBuf = uint32(max(min(v, t.sys.sockBufMost), 1152))
 		p.flags |= flagRcvLocked
 	case unix.SO_RCVLOWAT:
 		if v < 0 {

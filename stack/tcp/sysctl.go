@@ -35,6 +35,15 @@ type sysctls struct {
 	pmtud                  int
 	blackhole              int
 	dropSynFin             int
+	insecureRST            int
+	insecureSYN            int
+	ackStretch             int
+	sockBufMost            int
+	ecnRetries             int
+	dropOptions            int
+	rtoSlop                int
+	holes                  int // pmtud_blackhole_detection
+	holeV4, holeV6         int // and its segment sizes
 	timeWaitMost           int
 	timeWaitRecycle        int
 	orphanMost             int
@@ -71,7 +80,9 @@ var sysctlTable = []sysctl{
 	{"net.inet.tcp.rfc1323", "window scaling and timestamps (RFC 7323): 0 neither, 1 both, 2 only scaling, 3 only timestamps", 0, 3, func(s *sysctls) *int { return &s.rfc1323 }},
 	toggle("net.inet.tcp.sack.enable", "use selective acknowledgments (RFC 2018)", func(s *sysctls) *int { return &s.sack }),
 	{"net.inet.tcp.ecn.enable", "use ECN (RFC 3168): 0 never, 1 always, 2 if the peer asks for it", 0, 2, func(s *sysctls) *int { return &s.ecn }},
+	{"net.inet.tcp.ecn.maxretries", "retransmissions of a SYN that still ask for ECN", 0, 15, func(s *sysctls) *int { return &s.ecnRetries }},
 	toggle("net.inet.tcp.tolerate_missing_ts", "take segments without timestamp although it was negotiated", func(s *sysctls) *int { return &s.tolerateNoStamp }),
+	{"net.inet.tcp.ack_stretch", "full segments of one turn that one acknowledgment may answer; 2: each second one gets its own (RFC 9293 §3.8.6.3)", 2, 1 << 15, func(s *sysctls) *int { return &s.ackStretch }},
 	{"net.inet.tcp.msl", "maximum segment lifetime, ms; TIME-WAIT lasts two", 1, 600_000, func(s *sysctls) *int { return &s.msl }},
 	{"net.inet.tcp.finwait2_timeout", "longest FIN-WAIT-2 of a closed socket, ms", 1, 3_600_000, func(s *sysctls) *int { return &s.finwait2 }},
 	{"net.inet.tcp.keepidle", "idle time before keep-alive probes, ms", 1, 1 << 31, func(s *sysctls) *int { return &s.keepIdle }},
@@ -86,6 +97,7 @@ var sysctlTable = []sysctl{
 	{"net.inet.tcp.retries", "retransmission timeouts in a row before the connection is given up", 3, 63, func(s *sysctls) *int { return &s.retries }},
 	{"net.inet.tcp.rexmit_initial", "retransmission timeout before the first round trip was measured, ms", 1, 120_000, func(s *sysctls) *int { return &s.rtoInitial }},
 	{"net.inet.tcp.rexmit_min", "least allowance for variance in retransmission timeouts, ms", 1, 120_000, func(s *sysctls) *int { return &s.rtoMin }},
+	{"net.inet.tcp.rexmit_slop", "added to each retransmission timeout, ms", 0, 10_000, func(s *sysctls) *int { return &s.rtoSlop }},
 	{"net.inet.tcp.rexmit_max", "longest retransmission timeout, ms", 1000, 1_000_000, func(s *sysctls) *int { return &s.rtoMax }},
 	toggle("net.inet.tcp.slow_start_after_idle", "restart the congestion window after idle time (RFC 5681 §4.1)", func(s *sysctls) *int { return &s.idleRestart }),
 	{"net.inet.tcp.mssdflt", "segment size towards IPv4 peers that announce none", 216, 65495, func(s *sysctls) *int { return &s.mssV4 }},
@@ -94,9 +106,16 @@ var sysctlTable = []sysctl{
 	toggle("net.inet.tcp.path_mtu_discovery", "take note of ICMP about too long packets (RFC 1191, 8201)", func(s *sysctls) *int { return &s.pmtud }),
 	{"net.inet.tcp.blackhole", "give no RST to a SYN (1) or any segment (2) for a port where nobody listens", 0, 2, func(s *sysctls) *int { return &s.blackhole }},
 	toggle("net.inet.tcp.drop_synfin", "drop segments with SYN and FIN", func(s *sysctls) *int { return &s.dropSynFin }),
+	toggle("net.inet.tcp.insecure_rst", "believe any RST in the window (RFC 793), not only the very next number (RFC 5961 §3.2)", func(s *sysctls) *int { return &s.insecureRST }),
+	toggle("net.inet.tcp.insecure_syn", "reset a connection by a SYN in the window (RFC 793) instead of a challenge (RFC 5961 §4.2)", func(s *sysctls) *int { return &s.insecureSYN }),
+	toggle("net.inet.tcp.rexmit_drop_options", "send the fourth SYN and later ones without window scaling, timestamps and SACK", func(s *sysctls) *int { return &s.dropOptions }),
+	{"net.inet.tcp.pmtud_blackhole_detection", "send shorter segments when full ones time out again and again (RFC 2923, 4821): 0 never, 1 always, 2 only IPv4, 3 only IPv6", 0, 3, func(s *sysctls) *int { return &s.holes }},
+	{"net.inet.tcp.pmtud_blackhole_mss", "segment size that is tried first then, over IPv4", 88, 65495, func(s *sysctls) *int { return &s.holeV4 }},
+	{"net.inet.tcp.v6pmtud_blackhole_mss", "segment size that is tried first then, over IPv6", 88, 65475, func(s *sysctls) *int { return &s.holeV6 }},
 	{"net.inet.tcp.maxtcptw", "connections in TIME-WAIT; beyond, they end at once", 0, 1 << 28, func(s *sysctls) *int { return &s.timeWaitMost }},
 	toggle("net.inet.tcp.tw_reuse", "let connect take over the ports of a connection in TIME-WAIT (RFC 6191)", func(s *sysctls) *int { return &s.timeWaitRecycle }),
 	{"net.inet.tcp.maxorphans", "connections that go on after their socket was closed; beyond, they are reset", 0, 1 << 28, func(s *sysctls) *int { return &s.orphanMost }},
+	{"kern.ipc.maxsockbuf", "most that SO_SNDBUF and SO_RCVBUF can ask for, bytes", 4096, 1<<32 - 1, func(s *sysctls) *int { return &s.sockBufMost }},
 	{"kern.ipc.soacceptqueue", "longest accept queue", 1, 1 << 20, func(s *sysctls) *int { return &s.backlogMost }},
 	{"net.inet.tcp.ack_war_cnt", "challenge ACKs of a connection in ack_war_timewindow (RFC 5961 §7)", 0, 255, func(s *sysctls) *int { return &s.warCount }},
 	{"net.inet.tcp.ack_war_timewindow", "period of that limit, ms", 1, 60_000, func(s *sysctls) *int { return &s.warTime }},
@@ -109,7 +128,7 @@ var sysctlTable = []sysctl{
 // recovery is what package recovery is to know of it.
 func (s *sysctls) recovery() recovery.Config {
 	return recovery.Config{
-		RTOInitial: uint32(s.rtoInitial) * 1000, RTOMin: uint32(s.rtoMin) * 1000, RTOMax: uint32(s.rtoMax) * 1000, NoIdleRestart: s.idleRestart == 0,
+		RTOInitial: uint32(s.rtoInitial) * 1000, RTOMin: uint32(s.rtoMin) * 1000, RTOMax: uint32(s.rtoMax) * 1000, RTOSlop: uint32(s.rtoSlop) * 1000, NoIdleRestart: s.idleRestart == 0,
 	}
 }
 
@@ -123,6 +142,7 @@ func defaultSysctls() sysctls {
 		keepIdle: 7_200_000, keepIntvl: 75_000, keepCnt: 9, keepInit: 75_000,
 		syncookies: 1, synackRetries: 5, halfOpen: 65536, retries: 15, rtoInitial: 1000, rtoMin: 200, rtoMax: 120_000, idleRestart: 1, mssV4: 536, mssV6: 1220, mssMin: 216,
 		pmtud: 1, dropSynFin: 1, timeWaitMost: 262_144, timeWaitRecycle: 1, orphanMost: 65536, backlogMost: 4096,
+		ackStretch: 44, sockBufMost: 6 << 20, holeV4: 1200, holeV6: 1220,
 		warCount: 1, warTime: 500, portFirst: 32768, portLast: 60999, ttl: 64, icmpMayReset: 1, congestion: "cubic",
 	}
 }
@@ -130,11 +150,23 @@ func defaultSysctls() sysctls {
 const (
 	sysctlCC     = "net.inet.tcp.cc.algorithm"
 	sysctlCCList = "net.inet.tcp.cc.available"
+	sysctlPurge  = "net.inet.tcp.hostcache.purgenow"
 )
+
+// fixedSysctls are settings of what is not here: they have the value that is true, and cannot be given another.
+var fixedSysctls = []struct{ name, help, why string }{
+	{"net.inet.tcp.fastopen.client_enable", "TCP Fast Open (RFC 7413) of connects: there is none", "there is no TCP Fast Open"},
+	{"net.inet.tcp.fastopen.server_enable", "TCP Fast Open (RFC 7413) of listening sockets: there is none", "there is no TCP Fast Open"},
+	{"net.inet.tcp.udp_tunneling_overhead", "bytes that TCP in UDP takes from each segment: there is none", "there is no TCP in UDP"},
+	{"net.inet.tcp.udp_tunneling_port", "UDP port for TCP in UDP: there is none", "there is no TCP in UDP"},
+}
 
 // Sysctls lists the names of the settings, sorted.
 func Sysctls() []string {
-	names := []string{sysctlCC, sysctlCCList}
+	names := []string{sysctlCC, sysctlCCList, sysctlPurge}
+	for i := range fixedSysctls {
+		names = append(names, fixedSysctls[i].name)
+	}
 	for i := range sysctlTable {
 		names = append(names, sysctlTable[i].name)
 	}
@@ -149,6 +181,13 @@ func SysctlHelp(name string) string {
 		return "congestion control of new sockets"
 	case sysctlCCList:
 		return "congestion controls that there are"
+	case sysctlPurge:
+		return "1: forget the routes and path MTUs that were learnt of each peer"
+	}
+	for i := range fixedSysctls {
+		if fixedSysctls[i].name == name {
+			return fixedSysctls[i].help
+		}
 	}
 	for i := range sysctlTable {
 		if sysctlTable[i].name == name {
@@ -167,6 +206,13 @@ func (t *TCP) Sysctl(name string) (string, error) {
 		return t.sys.congestion, nil
 	case sysctlCCList:
 		return strings.Join(cc.Names(), " "), nil
+	case sysctlPurge:
+		return "0", nil
+	}
+	for i := range fixedSysctls {
+		if fixedSysctls[i].name == name {
+			return "0", nil
+		}
 	}
 	for i := range sysctlTable {
 		if s := &sysctlTable[i]; s.name == name {
@@ -190,6 +236,22 @@ func (t *TCP) SetSysctl(name, value string) error {
 		return t.opts.setDefault(func(o *sockOptions) { o.cc = id })
 	case sysctlCCList:
 		return fmt.Errorf("sysctl %s: it can only be read", name)
+	case sysctlPurge:
+		if value != "0" && value != "1" {
+			return fmt.Errorf("sysctl %s: %q is not 0 or 1", name, value)
+		}
+		if value == "1" {
+			t.dests.purge()
+		}
+		return nil
+	}
+	for i := range fixedSysctls {
+		if f := &fixedSysctls[i]; f.name == name {
+			if value != "0" {
+				return fmt.Errorf("sysctl %s: %q: %s, it can only be 0", name, value, f.why)
+			}
+			return nil
+		}
 	}
 	for i := range sysctlTable {
 		s := &sysctlTable[i]

@@ -109,6 +109,7 @@ func (t *TCP) fireLoss(i uint32, p *pcb) {
 		if p.rec.Retries >= 3 { // RFC 9293 §3.8.3 R1: perhaps the way has changed
 			p.gen = 0
 		}
+		t.suspectHole(i, p)
 		p.flags |= flagRetransmit
 		t.mark(i, p)
 	}

@@ -65,6 +65,7 @@ type Config struct {
 	RTOInitial    uint32 // before the first sample: 1 s (RFC 6298 §2)
 	RTOMin        uint32 // least allowance for variance on top of SRTT: 200 ms
 	RTOMax        uint32 // 120 s
+	RTOSlop       uint32 // added to each RTO, whatever else
 	MaxAckDelay   uint32 // the peer's longest delay of an ACK, for the tail loss probe: 200 ms (RFC 8985 §7.2)
 	Records       int    // most records (64 bytes each) of all connections: 1 Mi
 	Flights       int    // most connections with data in flight (256 bytes each): 1 Mi
@@ -124,6 +125,7 @@ func (e *Engine) Tune(cfg Config) {
 	cfg.RTOMin = min(cfg.RTOMin, cfg.RTOMax)
 	cfg.RTOInitial = min(cfg.RTOInitial, cfg.RTOMax)
 	cfg.MaxAckDelay = min(cfg.MaxAckDelay, cfg.RTOMax)
+	cfg.RTOSlop = min(cfg.RTOSlop, cfg.RTOMax)
 	e.cfg = cfg
 }
 
