@@ -42,7 +42,7 @@ run: deps build ## install, build, and serve a page from a stack over TAP (CONFI
 .PHONY: test
 test: libdpdk ## run all checks and tests, and say what was skipped
 	@rm -f bin/skipped-*; failed=; \
-	for t in check test-unit test-dpdk test-integration; do \
+	for t in check test-unit test-dpdk test-integration test-nic; do \
 		echo; echo "== make $$t"; $(MAKE) --no-print-directory $$t || failed="$$failed $$t"; \
 	done; \
 	echo; echo '== skipped on this machine'; cat bin/skipped-* 2>/dev/null | sort -u | grep . || echo 'nothing'; \
@@ -68,6 +68,11 @@ test-dpdk: libdpdk ## run the tests of the packages on DPDK
 .PHONY: test-integration
 test-integration: build ## meet the Linux kernel over TAP, in namespaces
 	$(GO) test -p 1 -count 1 -timeout 20m $(AS_ROOT) -json ./test | $(GO) run ./test/summary bin/skipped-integration
+
+.PHONY: test-nic
+test-nic: libdpdk ## drive a PCI network card, in a virtual machine by QEMU
+	@mkdir -p bin
+	$(GO) test -count 1 -timeout 15m $(AS_ROOT) -json ./test/nic | $(GO) run ./test/summary bin/skipped-nic
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for a while (FUZZTIME=30s)

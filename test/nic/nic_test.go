@@ -1,0 +1,130 @@
+//go:build !nodpdk
+
+package nic
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	addr4 = "192.168.1.2"
+	addr6 = "[fd00:192:168:1::2]"
+	card  = "0000:00:03.0"
+)
+
+// configFile is a config for the guest's card.
+func configFile(mask, idle string) []byte {
+	return fmt.Appendf(nil, `[dpdk]
+lcore_mask=%s
+no_huge=0
+memory=128
+file_prefix=nic
+allow=%s
+port_list=0
+[stack]
+idle=%s
+log_level=debug
+[port0]
+addr=192.168.1.2
+netmask=255.255.255.0
+gateway=192.168.1.1
+addr6=fd00:192:168:1::2
+prefix_len=64
+gateway6=fd00:192:168:1::1
+[freebsd.sysctl]
+net.inet6.ip6.dad_count=0
+`, mask, card, idle)
+}
+
+// programs builds the programs under test into a directory for the guest.
+func programs(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", dir, "../server").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return dir
+}
+
+// start has the guest serve with a config.
+func (v *vm) start(share string, config []byte) {
+	v.t.Helper()
+	before := len(v.log())
+	name := fmt.Sprintf("/nic%d.ini", before) // a new one each time: the guest keeps what it has seen of a file
+	if err := os.WriteFile(share+name, config, 0o644); err != nil {
+		v.t.Fatal(err)
+	}
+	v.do(Command{Start: []string{"/tmp/share/server", "-c", "/tmp/share" + name}})
+	v.awaitAfter(before, "\nready\n", time.Minute)
+}
+
+// end has the server end as it should, and returns what it counted, by the lcore's number and the counter's place and name.
+func (v *vm) end() map[string]uint64 {
+	v.t.Helper()
+	before := len(v.log())
+	v.do(Command{Signal: "server", With: 15})
+	if r := v.do(Command{Signal: "server"}); r.Code != 0 {
+		v.t.Errorf("the server ended with status %d:\n%s", r.Code, v.log())
+	}
+	counted := map[string]uint64{}
+	for _, m := range lastWords.FindAllStringSubmatch(v.log()[before:], -1) {
+		n, _ := strconv.ParseUint(m[4], 10, 64)
+		counted[m[1]+" "+strings.Trim(m[2], `"`)+" "+m[3]] += n
+	}
+	return counted
+}
+
+var lastWords = regexp.MustCompile(`msg=counted .*?lcore=(\d+) .*?where=("[^"]*"|\S+) name=(\S+) value=(\d+)`)
+
+// serves checks that curl, ping and wrk get what they want.
+func serves(t *testing.T, ns string) {
+	t.Helper()
+	for _, host := range []string{addr4, addr6} {
+		if out, err := in(t, ns, "curl", "-gsS", "-m", "10", "http://"+host+"/"); err != nil || out != "hello from fstack\n" {
+			t.Errorf("curl %s: %v: %q", host, err, out)
+		}
+	}
+	if out, err := in(t, ns, "ping", "-c", "5", "-i", "0.2", "-W", "2", addr4); err != nil {
+		t.Errorf("ping: %v: %s", err, out)
+	}
+	out, err := in(t, ns, "curl", "-gsS", "-m", "30", "-o", "/dev/null", "-w", "%{size_download}", "http://"+addr4+"/bytes?n=10000000")
+	if err != nil || out != "10000000" {
+		t.Errorf("10 MB: %v: %s", err, out)
+	}
+	if _, err := exec.LookPath("wrk"); err != nil {
+		t.Log("without wrk")
+		return
+	}
+	out, err = in(t, ns, "wrk", "-t1", "-c32", "-d2", "http://"+addr4+"/")
+	if err != nil || strings.Contains(out, "Socket errors") || strings.Contains(out, "Non-2xx") {
+		t.Errorf("wrk: %v: %s", err, out)
+	}
+}
+
+// TestCard drives one queue of the card, by polling and by the card's receive interrupt.
+func TestCard(t *testing.T) {
+	ns := newNetns(t)
+	share := programs(t)
+	v := boot(t, ns, "nic0", share, 2)
+	for _, idle := range []string{"poll", "adaptive"} {
+		v.start(share, configFile("1", idle))
+		serves(t, ns)
+		counted := v.end()
+		if counted["0 tcp Accepted"] < 34 || counted["0 port 0 RxPackets"] == 0 {
+			t.Errorf("idle=%s: counted %v", idle, counted)
+		}
+		if slept := counted["0 loop Sleeps"] > 0; slept != (idle == "adaptive") {
+			t.Errorf("idle=%s: slept %t", idle, slept)
+		}
+	}
+	if t.Failed() {
+		t.Log(v.log())
+	}
+}
