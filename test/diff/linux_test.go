@@ -13,6 +13,7 @@ import (
 
 	"github.com/fstack-go/fstack/posix"
 	"github.com/fstack-go/fstack/stack/simnet"
+	"github.com/fstack-go/fstack/stack/tcp"
 )
 
 // TestLinux runs workloads between our TCP and Linux's, in a network namespace of the test's own:
@@ -168,24 +169,35 @@ func (w *workload) hurry() {
 	w.wire.Latency /= 4
 	for i := range w.conns {
 		for j := range w.conns[i] {
-			s := &w.conns[i][j]
-			s.readPause /= 10
-			s.recvBuffer *= 4
-			for k := range s.writes {
-				s.writes[k] = write{size: s.writes[k].size/4 + 1, pause: s.writes[k].pause / 10}
-			}
+			w.conns[i][j].hurry()
 		}
+	}
+}
+
+func (s *script) hurry() {
+	s.readPause /= 10
+	s.recvBuffer *= 4
+	for k := range s.writes {
+		s.writes[k] = write{size: s.writes[k].size/4 + 1, pause: s.writes[k].pause / 10}
 	}
 }
 
 // runLinux plays a workload with Linux at one end.
 func runLinux(t *testing.T, kinds [2]string, w *workload) {
 	w.hurry()
+	p := newLinuxPair(t, kinds, w.wire, limits)
+	p.play(w, 2*time.Minute, 30*time.Second)
+	p.closeLinux()
+}
+
+// newLinuxPair is our stack and the kernel of this thread's network namespace, on the real clock.
+func newLinuxPair(t *testing.T, kinds [2]string, wire simnet.Config, limits tcp.Config) *pair {
+	t.Helper()
 	base := time.Now().Add(-time.Hour)
 	p := &pair{
 		t: t, now: func() int64 { return int64(time.Since(base)) }, patience: 5 * time.Second, slack: 2 * time.Second,
 	}
-	p.makeWire(w.wire)
+	p.makeWire(wire)
 	kernel, ours := 0, 1
 	if kinds[1] == "linux" {
 		kernel, ours = 1, 0
@@ -200,7 +212,7 @@ func runLinux(t *testing.T, kinds [2]string, w *workload) {
 	if err != nil {
 		t.Skip(err)
 	}
-	defer unix.Close(link.fd)
+	t.Cleanup(func() { unix.Close(link.fd) })
 	p.hosts[ours] = h
 	p.hosts[kernel] = &host{index: kernel, kind: "linux", table: linux{}, addrs: addrs[kernel]}
 	p.run = func(limit time.Duration, done func() bool) bool {
@@ -219,6 +231,14 @@ func runLinux(t *testing.T, kinds [2]string, w *workload) {
 		}
 		return false
 	}
-	p.play(w, 2*time.Minute, 30*time.Second)
-	unix.Close(p.apps[kernel].ep)
+	return p
+}
+
+// closeLinux closes the kernel's epoll.
+func (p *pair) closeLinux() {
+	for i, h := range p.hosts {
+		if h.kind == "linux" {
+			unix.Close(p.apps[i].ep)
+		}
+	}
 }
