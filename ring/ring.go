@@ -92,12 +92,6 @@ func (r *Ring) DequeueBulk(words []uintptr) bool {
 	return len(words) == 0 || C.fs_dequeue_bulk(r.r, unsafe.Pointer(unsafe.SliceData(words)), C.unsigned(len(words))) != 0
 }
 
-// Len is how many words are in the ring, at some moment during the call.
-func (r *Ring) Len() int { return int(C.rte_ring_count(r.r)) }
-
-// Cap is how many words fit.
-func (r *Ring) Cap() int { return int(C.rte_ring_get_capacity(r.r)) }
-
 // Close frees the ring. See the package's text for when it may be called.
 func (r *Ring) Close() {
 	C.rte_ring_free(r.r)
