@@ -51,18 +51,24 @@ func (r *RSS) Addrs(src, dst netip.Addr) int { return r.Queue(r.hash.Addrs(src, 
 // ports are one solution of L·port = entry ^ hash(0), on the bits that index the RETA, and all sums of it with L's
 // kernel (Toeplitz hash functions, Krawczyk 1994).
 func (r *RSS) Ports(queue int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16] {
+	return ports(r.hash, uint32(len(r.reta)), func(entry uint32) bool { return int(r.reta[entry]) == queue }, remote, local, low, high, start)
+}
+
+// ports is Ports for a table of that many entries of which some are mine.
+func ports(hash *Toeplitz, entries uint32, mine func(entry uint32) bool, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16] {
 	return func(yield func(uint16) bool) {
+		mask := entries - 1
 		pos := portsAt(local) + 2 // the reply's destination
-		base := r.hash.Flow(remote, netip.AddrPortFrom(local, 0)) & r.mask
+		base := hash.Flow(remote, netip.AddrPortFrom(local, 0)) & mask
 		var columns [16]uint32
 		for bit := range columns {
-			columns[bit] = r.hash.port(pos, 1<<bit) & r.mask
+			columns[bit] = hash.port(pos, 1<<bit) & mask
 		}
 		s := eliminate(columns)
-		entries, kernel := uint32(len(r.reta)), uint32(1)<<s.nullity
+		kernel := uint32(1) << s.nullity
 		for i := range entries {
-			entry := (start + i) & r.mask
-			if int(r.reta[entry]) != queue {
+			entry := (start + i) & mask
+			if !mine(entry) {
 				continue
 			}
 			p, ok := s.solve(entry ^ base)

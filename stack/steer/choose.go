@@ -1,0 +1,79 @@
+package steer
+
+import (
+	"iter"
+	"net/netip"
+)
+
+// TCPPorts yields the local ports of [low, high] for which a connection's packets from remote to local, over that port
+// of the stack, come back to this slot: for stack/tcp's Config.Ports. A draining slot gets those that come to it because
+// it had the flow before.
+func (x *Steerer) TCPPorts(n int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16] {
+	hash := x.hashOf(n)
+	serves := x.m.State(x.me) == Serving
+	return ports(hash, uint32(x.m.Buckets()), func(bucket uint32) bool {
+		c := x.m.chain(bucket)
+		return c.at(0) == x.me || !serves && c.find(x.me) > 0
+	}, remote, local, low, high, start)
+}
+
+// UDPPorts is TCPPorts for a UDP socket that is connected, without the ports that other slots have UDP sockets on: a
+// datagram from elsewhere is told by its port alone.
+func (x *Steerer) UDPPorts(n int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16] {
+	return x.free(x.TCPPorts(n, remote, local, low, high, start))
+}
+
+// OwnUDPPorts yields the local ports of [low, high] that no other slot would choose for a UDP socket whose remote is not
+// known: this slot's share of all.
+func (x *Steerer) OwnUDPPorts(low, high uint16, start uint32) iter.Seq[uint16] {
+	return x.free(func(yield func(uint16) bool) {
+		slots := uint32(x.m.Slots())
+		first := uint32(low) + (uint32(x.me)+slots-uint32(low)%slots)%slots
+		if first > uint32(high) {
+			return
+		}
+		n := (uint32(high)-first)/slots + 1
+		for i := range n {
+			if !yield(uint16(first + (start+i)%n*slots)) {
+				return
+			}
+		}
+	})
+}
+
+// free leaves out the ports on which another slot has a UDP socket.
+func (x *Steerer) free(all iter.Seq[uint16]) iter.Seq[uint16] {
+	return func(yield func(uint16) bool) {
+		for p := range all {
+			if !x.usedElsewhere(p) && !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+func (x *Steerer) usedElsewhere(p uint16) bool {
+	for s := range x.m.Supervisor() {
+		if s != x.me && x.m.Port(s, UDPBound, p) {
+			return true
+		}
+	}
+	return false
+}
+
+func (x *Steerer) hashOf(n int) *Toeplitz {
+	if n < 0 || n >= len(x.ports) {
+		n = 0
+	}
+	return x.ports[n].hash
+}
+
+// Listening says that this slot's TCP has a listener on a port, or none any more: for stack/tcp's Config.
+func (x *Steerer) Listening(port uint16, on bool) { x.m.SetPort(x.me, TCPListening, port, on) }
+
+// Bound says that this slot's TCP connects from a port that was chosen by name, whose packets may come back elsewhere,
+// or that it has nothing on a port any more: for stack/tcp's Config.
+func (x *Steerer) Bound(port uint16, on bool) { x.m.SetPort(x.me, TCPForeign, port, on) }
+
+// Datagrams says that this slot has UDP sockets on a port, or none any more.
+func (x *Steerer) Datagrams(port uint16, on bool) { x.m.SetPort(x.me, UDPBound, port, on) }
