@@ -38,6 +38,7 @@ type bindings struct {
 	slab[binding]
 	heads []uint32 // by port
 	mem   []byte
+	bound func(port uint16, on bool) // Config.Bound
 }
 
 func (b *bindings) open(limit int) error {
@@ -139,6 +140,9 @@ func (b *bindings) count(i uint32, s sharing, d int) {
 	n.refs += uint32(d)
 	if s.hard {
 		n.hard += uint32(d)
+		if n.hard == 0 && b.bound != nil && !b.taken(n.port) {
+			b.bound(n.port, false)
+		}
 	}
 	if !s.reuse {
 		n.noReuse += uint32(d)
@@ -171,6 +175,16 @@ func (b *bindings) taken(port uint16) bool {
 			return true
 		}
 		i = n.next
+	}
+	return false
+}
+
+// heard tells whether somebody listens at a port.
+func (b *bindings) heard(port uint16) bool {
+	for i := b.heads[port]; i != 0; i = b.at(i).next {
+		if b.at(i).listening != 0 {
+			return true
+		}
 	}
 	return false
 }
@@ -220,6 +234,9 @@ func (t *TCP) startListening(i uint32, p *pcb) {
 	p.qnext = n.listeners
 	n.listeners = i
 	n.listening++
+	if t.listening != nil {
+		t.listening(n.port, true)
+	}
 }
 
 func (t *TCP) stopListening(i uint32, p *pcb) {
@@ -231,4 +248,7 @@ func (t *TCP) stopListening(i uint32, p *pcb) {
 	*link = p.qnext
 	p.qnext = 0
 	n.listening--
+	if t.listening != nil && !t.binds.heard(n.port) {
+		t.listening(n.port, false)
+	}
 }

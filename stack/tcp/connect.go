@@ -81,7 +81,10 @@ func (t *TCP) connect(i uint32, p *pcb, a netip.AddrPort) error {
 			t.counters.AddressInUse++
 			return err
 		}
-	} else if iss, err = t.choosePort(p, &k, a); err != nil {
+		if t.binds.bound != nil {
+			t.binds.bound(p.localPort(), true)
+		}
+	} else if iss, err = t.choosePort(p, &k, a, &r); err != nil {
 		return err
 	}
 	p.key, p.hash = k, t.table.hash(&k)
@@ -145,7 +148,7 @@ func (t *TCP) vacate(k *key) (iss uint32, err error) {
 
 // choosePort finds a local port such that the 4-tuple is free, by RFC 6056 §3.3.3: a keyed hash of the rest of the
 // tuple says where to begin, so that ports to one place follow each other and nobody elsewhere can tell them.
-func (t *TCP) choosePort(p *pcb, k *key, a netip.AddrPort) (iss uint32, err error) {
+func (t *TCP) choosePort(p *pcb, k *key, a netip.AddrPort, r *stack.Route) (iss uint32, err error) {
 	k.ports = makePorts(0, a.Port())
 	start := uint32(k.sip(&t.secret.port, 0)) + t.portCount
 	try := func(port uint16) bool {
@@ -158,8 +161,8 @@ func (t *TCP) choosePort(p *pcb, k *key, a netip.AddrPort) (iss uint32, err erro
 		return err == nil
 	}
 	found := false
-	if t.choose != nil {
-		for port := range t.choose(netip.AddrPortFrom(t.remote(k), a.Port()), t.local(k), uint16(t.sys.portFirst), uint16(t.sys.portLast), start) {
+	if t.choose != nil && !r.Loopback {
+		for port := range t.choose(r.Port, netip.AddrPortFrom(t.remote(k), a.Port()), t.local(k), uint16(t.sys.portFirst), uint16(t.sys.portLast), start) {
 			if found = try(port); found {
 				break
 			}

@@ -134,7 +134,7 @@ func (t *TCP) deliverFrame(port uint8, frame []stack.Frame) bool {
 	default:
 		return false
 	}
-	s.port, s.src = port, *eth.Src()
+	s.port, s.src, t.frame = port, *eth.Src(), frame
 	if len(tcp) < wire.TCPLen {
 		if t.mayTake(s) {
 			t.counters.DropSegmentTooShort++
@@ -228,7 +228,7 @@ func (t *TCP) deliverSegment(port int, src, dst netip.Addr, tcp []byte) {
 	if s.ipv6 && isLinkLocal(s.rhi) {
 		s.scope = uint32(port) + 1
 	}
-	s.port, s.src = uint8(port), [6]byte{}
+	s.port, s.src, t.frame, t.unwrapped = uint8(port), [6]byte{}, nil, tcp
 	h := wire.TCPAt(tcp)
 	s.ports = makePorts(h.DstPort(), h.SrcPort())
 	s.hash = t.table.hash(&s.key)

@@ -21,6 +21,9 @@ type listener struct {
 // inputUnknown takes a segment in that belongs to no connection (RFC 9293 §3.10.7.1 and 2).
 func (t *TCP) inputUnknown(s *segment) {
 	l := t.listener(s.lhi, s.llo, s.scope, s.localPort(), s.hash)
+	if (l == 0 || s.flags&(wire.SYN|wire.RST|wire.ACK) != wire.ACK) && t.stray(s) {
+		return
+	}
 	if l == 0 {
 		if s.flags&wire.RST != 0 {
 			t.counters.DropStrayRST++
@@ -44,7 +47,7 @@ func (t *TCP) inputListen(l uint32, lp *pcb, s *segment) {
 		t.counters.DropStrayRST++
 		return
 	case s.flags&wire.ACK != 0:
-		if s.flags&wire.SYN == 0 && t.inputCookie(l, lp, s) {
+		if s.flags&wire.SYN == 0 && (t.inputCookie(l, lp, s) || t.stray(s)) {
 			return
 		}
 		t.counters.DropNoConnection++

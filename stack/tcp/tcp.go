@@ -25,9 +25,14 @@ type Config struct {
 	// PortName is the name of a port's interface, which is the zone of its link-local addresses; nil: the device's.
 	PortName func(port int) string
 
-	// Ports, if set, yields the local ports of [low, high] that a connection from local to remote may use, from an
-	// arbitrary start: where the device decides by port which queue receives. nil: all of them.
-	Ports func(remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16]
+	// Ports, if set, yields the local ports of [low, high] that a connection from local to remote over a port of the
+	// stack may use, from an arbitrary start: where the device decides by them which queue receives. nil: all of them.
+	Ports func(port int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16]
+	// Listening, if set, is told when a local port gets its first listening socket and when it loses its last one.
+	Listening func(port uint16, on bool)
+	// Bound, if set, is told of a connect from a port that was bound by name, and when no socket or connection is left
+	// that was or that came from a listener. It may be told the same twice.
+	Bound func(port uint16, on bool)
 }
 
 // TCP is the transport of one stack.
@@ -78,13 +83,16 @@ type TCP struct {
 
 	seg       segment // the received one
 	result    recovery.Result
-	gather    []byte // a received frame in several pieces
+	gather    []byte        // a received frame in several pieces
+	frame     []stack.Frame // of the received segment; nil: netstack unwrapped it
+	unwrapped []byte        // then it is this
 	secret    secret
 	names     func(port int) string
 	scopes    []string // names of the ports, by scope: port + 1
 	sys       sysctls
 	trace     tracer
-	choose    func(remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16]
+	choose    func(port int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16]
+	listening func(port uint16, on bool)
 	portCount uint32
 	ipID      uint16
 
@@ -111,7 +119,7 @@ func New(st *stack.Stack, network stack.Network, cfg Config) (*TCP, error) {
 	if cfg.Secret == [32]byte{} {
 		rand.Read(cfg.Secret[:])
 	}
-	t := &TCP{st: st, net: network, choose: cfg.Ports, names: cfg.PortName, scopes: []string{""}}
+	t := &TCP{st: st, net: network, choose: cfg.Ports, listening: cfg.Listening, names: cfg.PortName, scopes: []string{""}}
 	if t.names == nil {
 		t.names = func(port int) string { return st.Port(port).Info().Name }
 	}
@@ -144,6 +152,7 @@ func New(st *stack.Stack, network stack.Network, cfg Config) (*TCP, error) {
 			return nil, fmt.Errorf("tcp: %w", err)
 		}
 	}
+	t.binds.bound = cfg.Bound
 	t.wheel.pcbs = &t.pcbs
 	t.wheel.now = uint64(st.Clock().Now()) >> tickBits
 	t.opts.init(defaultOptions())
