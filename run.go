@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -42,11 +41,24 @@ func Context() context.Context { return ending }
 // names, else config.ini in the current directory, else the default that this package brings along. Run parses the
 // command line unless the program has done so: see Flags.
 //
-// Run handles SIGINT and SIGTERM: it closes the listeners, ends Context, and waits for app, for ten seconds or until
-// a second signal. A signal that comes while the stack starts is kept until it has; a second one then kills the process,
-// and the next start removes what that leaves. Run's error is app's, or says why the stack could not start or app did not
-// return. EAL starts once in a process, and so does Run.
+// With several lcores in the config's lcore_mask the process becomes the supervisor: it calls no app, but starts the
+// program once more for each lcore, with the same arguments, and Run calls app there. A worker that dies is started
+// again. In the supervisor Run returns when app has returned in all of them: with the first error.
+//
+// Run handles signals. At SIGINT and SIGTERM it closes the listeners, ends Context, and waits for app, for ten seconds or
+// until a second signal. One that comes while the stack starts is kept until it has; a second one then kills the process,
+// and the next start removes what that leaves. SIGHUP reads the config file again, and changes what can change at run time.
+// SIGUSR2 has a supervisor start the program's present version beside the one that runs, which hands over to it.
+//
+// If the first argument behind the flags is status, reload, upgrade or stop, Run starts nothing: it asks the program
+// that runs under the config's file_prefix for that, prints the answer, and returns. See Control.
+//
+// Run's error is app's, or says why the stack could not start or app did not return. EAL starts once in a process, and
+// so does Run.
 func Run(app func() error) error {
+	if handled, err := command(os.Stdout); handled {
+		return err
+	}
 	cfg, err := findConfig()
 	if err != nil {
 		return err
@@ -54,7 +66,8 @@ func Run(app func() error) error {
 	return RunConfig(cfg, app)
 }
 
-// RunConfig is Run with a config that the program has made or loaded itself.
+// RunConfig is Run with a config that the program has made or loaded itself, the same in each of its processes. It looks
+// for no command: see Control.
 func RunConfig(cfg *config.Config, app func() error) error {
 	if len(cfg.DPDK.Lcores) == 0 || len(cfg.Ports) == 0 {
 		return errors.New("fstack.Run: the config names no lcore or no port; make it with config.Load or config.Parse")
@@ -62,34 +75,61 @@ func RunConfig(cfg *config.Config, app func() error) error {
 	if started.Swap(true) {
 		return errors.New("fstack.Run: it was called before; a process can start the stack once")
 	}
-	log, closeLog, err := newLogger(cfg)
+	part, err := inherited()
+	if err != nil {
+		return fmt.Errorf("fstack.Run: %w", err)
+	}
+	switch {
+	case part != nil:
+		return runWorker(cfg, part, app)
+	case len(cfg.DPDK.Lcores) > 1:
+		return runSupervisor(cfg)
+	}
+	return runAlone(cfg, app)
+}
+
+// runAlone runs app in this process, the only one.
+func runAlone(cfg *config.Config, app func() error) error {
+	log, err := newLogger(cfg, cfg.DPDK.Lcores[0], "0")
 	if err != nil {
 		return err
 	}
-	defer closeLog()
+	defer log.close()
 	for _, w := range cfg.Warnings {
 		log.Warn(w.String())
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
-
-	begun := whileStarting(log, signals, func(s os.Signal) {
-		signal.Reset(syscall.SIGINT, syscall.SIGTERM)
-		syscall.Kill(os.Getpid(), s.(syscall.Signal))
-		syscall.Kill(os.Getpid(), syscall.SIGTERM) // a background process of a shell without job control ignores SIGINT
-	})
+	begun := whileStarting(log.Logger, signals, killSelf)
 	e, err := start(cfg, log)
 	begun()
 	if err != nil {
 		return err
 	}
-	err = e.serve(app, signals)
+	asks := make(chan os.Signal, 2)
+	signal.Notify(asks, syscall.SIGHUP, syscall.SIGUSR2)
+	defer signal.Stop(asks)
+	err = e.serve(app, signals, asks)
 	return errors.Join(err, e.stop())
 }
 
-// serve runs app until it has returned, or has to.
-func (e *engine) serve(app func() error, signals <-chan os.Signal) error {
+// killSelf ends the process as an unhandled signal does.
+func killSelf(s os.Signal) {
+	signal.Reset(syscall.SIGINT, syscall.SIGTERM)
+	syscall.Kill(os.Getpid(), s.(syscall.Signal))
+	syscall.Kill(os.Getpid(), syscall.SIGTERM) // a background process of a shell without job control ignores SIGINT
+}
+
+// endOrder tells serve to end.
+type endOrder struct {
+	why    string
+	within time.Duration
+}
+
+// serve runs app until it has returned, or has to. Signals end it, and so do orders, which come from a supervisor or
+// by the control socket; asks are for something else.
+func (e *engine) serve(app func() error, signals, asks <-chan os.Signal) error {
 	result := make(chan error, 1)
 	go func() {
 		returned := false
@@ -104,6 +144,13 @@ func (e *engine) serve(app func() error, signals <-chan os.Signal) error {
 		result <- err
 	}()
 	var late <-chan time.Time
+	var limit time.Duration
+	finish := func(why string, within time.Duration) {
+		e.log.Info("ending; again to end at once", "because", why, "within", within.String())
+		limit, late = within, time.After(within)
+		end()
+		e.api.closeListeners()
+	}
 	for {
 		select {
 		case err := <-result:
@@ -118,31 +165,19 @@ func (e *engine) serve(app func() error, signals <-chan os.Signal) error {
 				e.hurry.Store(true)
 				return fmt.Errorf("fstack.Run: %v again: the application was still running", s)
 			}
-			e.log.Info("ending; again to end at once", "signal", s.String(), "within", grace.String())
-			late = time.After(grace)
-			end()
-			e.api.closeListeners()
+			e.asked.Store(true)
+			finish(s.String(), grace)
+		case o := <-e.orders:
+			if late == nil {
+				finish(o.why, o.within)
+			} else {
+				limit, late = o.within, time.After(o.within)
+			}
+		case s := <-asks:
+			go e.ask(s)
 		case <-late:
 			e.hurry.Store(true)
-			return fmt.Errorf("fstack.Run: the application did not return within %v", grace)
+			return fmt.Errorf("fstack.Run: the application did not return within %v", limit)
 		}
 	}
-}
-
-// newLogger writes the stack's own log lines as the config says, each with the process and its lcore.
-func newLogger(cfg *config.Config) (*slog.Logger, func() error, error) {
-	out := os.Stderr
-	if cfg.Stack.LogFile != "" {
-		f, err := os.OpenFile(cfg.Stack.LogFile+"0.log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644) // 0: the process's number
-		if err != nil {
-			return nil, nil, fmt.Errorf("log file: %w", err)
-		}
-		out = f
-	}
-	h := slog.NewTextHandler(out, &slog.HandlerOptions{Level: cfg.Stack.LogLevel})
-	log := slog.New(h).With("pid", os.Getpid(), "lcore", cfg.DPDK.Lcores[0])
-	if out == os.Stderr {
-		return log, func() error { return nil }, nil
-	}
-	return log, out.Close, nil
 }

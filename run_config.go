@@ -4,10 +4,13 @@ import (
 	_ "embed"
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 
 	"github.com/fstack-go/fstack/config"
+	"github.com/fstack-go/fstack/internal/supervise"
 )
 
 //go:embed config.ini
@@ -23,13 +26,29 @@ func Flags(set *flag.FlagSet) {
 	set.StringVar(&configFile, "config", "", usage)
 }
 
-// findConfig reads the config file that Run says.
+// parseFlags parses the command line unless the program has done so.
+func parseFlags() {
+	if flag.Parsed() {
+		return
+	}
+	if flag.Lookup("c") == nil && flag.Lookup("config") == nil {
+		Flags(flag.CommandLine)
+	}
+	flag.Parse()
+}
+
+// inherited is what this process has from its supervisor, nil: it is no worker.
+var inherited = sync.OnceValues(supervise.Inherited)
+
+// findConfig reads the config file that Run says; a worker has its supervisor's.
 func findConfig() (*config.Config, error) {
-	if !flag.Parsed() {
-		if flag.Lookup("c") == nil && flag.Lookup("config") == nil {
-			Flags(flag.CommandLine)
-		}
-		flag.Parse()
+	parseFlags()
+	part, err := inherited()
+	if err != nil {
+		return nil, fmt.Errorf("fstack.Run: %w", err)
+	}
+	if part != nil {
+		return config.Parse(part.Name, part.Config)
 	}
 	for _, path := range []string{configFile, os.Getenv("FSTACK_CONFIG")} {
 		if path != "" {

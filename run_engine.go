@@ -14,8 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fstack-go/fstack/config"
+	"github.com/fstack-go/fstack/control"
 	"github.com/fstack-go/fstack/dpdk"
 	"github.com/fstack-go/fstack/internal/kernelend"
+	"github.com/fstack-go/fstack/internal/supervise"
 	"github.com/fstack-go/fstack/stack"
 	"github.com/fstack-go/fstack/stack/netstack"
 	"github.com/fstack-go/fstack/stack/tcp"
@@ -23,9 +25,12 @@ import (
 
 // engine is what Run starts, in the order of start, and gives back in the opposite order.
 type engine struct {
-	cfg        *config.Config
-	log        *slog.Logger
-	lcore      int
+	cfg        *config.Config // of the start
+	settings   *settings      // what has become of it
+	file       string         // to read it again from, empty: none
+	log        *logger
+	lcore, cpu int
+	worker     *worker // nil: this is the only process
 	noHuge     bool
 	since      time.Time
 	namespaces map[string]*kernelend.Namespace
@@ -34,8 +39,14 @@ type engine struct {
 	stack      *stack.Stack
 	net        *netstack.Netstack
 	tcp        *tcp.TCP // nil: netstack's serves
+	sysctlers  []sysctler
 	api        *Stack
-	failed     chan error  // the loop's, if it ends by itself
+	failed     chan error    // the loop's, if it ends by itself
+	orders     chan endOrder // to end
+	asked      atomic.Bool   // to end, by a signal
+	ended      atomic.Bool   // stop has begun
+	control    *control.Server
+	reloads    sync.Mutex  // one at a time
 	hurry      atomic.Bool // do not wait for what is still to be sent
 
 	reads    sync.Mutex // of readings
@@ -46,26 +57,60 @@ type engine struct {
 	err  error
 }
 
-// start brings everything up, or, with an error, leaves nothing.
-func start(cfg *config.Config, log *slog.Logger) (*engine, error) {
-	e := &engine{cfg: cfg, log: log, lcore: cfg.DPDK.Lcores[0], since: time.Now(), namespaces: map[string]*kernelend.Namespace{}, failed: make(chan error, 1)}
-	for _, step := range []func() error{e.openNamespaces, e.startEAL, e.pin, e.addDevices, e.openPorts, e.configureKernelEnds, e.makeStack, e.startLoop} {
+// newEngine is an engine that nothing has been started of.
+func newEngine(cfg *config.Config, log *logger, lcore int) *engine {
+	return &engine{
+		cfg: cfg, settings: newSettings(cfg), file: fileOf(cfg), log: log, lcore: lcore, cpu: cfg.DPDK.CPU(lcore), since: time.Now(),
+		namespaces: map[string]*kernelend.Namespace{}, failed: make(chan error, 1), orders: make(chan endOrder, 4),
+	}
+}
+
+// start brings everything up in the only process, or, with an error, leaves nothing.
+func start(cfg *config.Config, log *logger) (*engine, error) {
+	e := newEngine(cfg, log, cfg.DPDK.Lcores[0])
+	return e, e.do(e.claim, e.openNamespaces, e.startEAL, e.pin, e.addDevices, e.openPorts, e.configureKernelEnds, e.makeStack, e.startLoop, e.makeCurrent, e.serveControl)
+}
+
+// do takes steps of a start. If one fails, all that were taken are undone.
+func (e *engine) do(steps ...func() error) error {
+	for _, step := range steps {
 		if err := step(); err != nil {
-			return nil, errors.Join(err, e.stop())
+			return errors.Join(err, e.stop())
 		}
 	}
+	return nil
+}
+
+// claim makes sure that the process is the only one under its file prefix.
+func (e *engine) claim() error {
+	dir, err := supervise.Claim(e.cfg.DPDK.FilePrefix)
+	if err != nil {
+		return err
+	}
+	e.later(func() error {
+		if e.control != nil {
+			e.control.Close()
+		}
+		return dir.Close()
+	})
+	return nil
+}
+
+// makeCurrent has Info and EachCounter tell of the engine.
+func (e *engine) makeCurrent() error {
 	current.Store(e)
 	e.later(func() error {
 		e.logCounters()
 		current.Store(nil)
 		return nil
 	})
-	return e, nil
+	return nil
 }
 
 // stop undoes the steps of start that were done. It may be called twice.
 func (e *engine) stop() error {
 	e.once.Do(func() {
+		e.ended.Store(true)
 		var errs []error
 		for _, undo := range slices.Backward(e.undo) {
 			errs = append(errs, undo())
@@ -77,19 +122,21 @@ func (e *engine) stop() error {
 
 func (e *engine) later(undo func() error) { e.undo = append(e.undo, undo) }
 
+// ealConfig is what EAL is started with.
+func ealConfig(cfg *config.Config, log *logger, cpu int) dpdk.Config {
+	d := &cfg.DPDK
+	return dpdk.Config{
+		Lcores: []int{cpu}, MemoryMB: d.MemoryMB, NoHuge: d.NoHuge == config.HugeNever, FilePrefix: d.FilePrefix, Channels: d.Channels,
+		BaseVirtaddr: d.BaseVirtAddr, Allow: d.Allow, NoPCI: len(cfg.Vdevs) > 0 && len(d.Allow) == 0, LogLevel: d.LogLevel, Args: d.EALArgs,
+		Log: func(level slog.Level, line string) { log.Log(ending, level, line, "from", "dpdk") },
+	}
+}
+
 // startEAL starts EAL on hugepages, or without if the config leaves it the choice and none can be had.
 func (e *engine) startEAL() error {
-	d := &e.cfg.DPDK
-	if len(d.Lcores) > 1 {
-		e.log.Warn("lcore_mask names several lcores; one process runs so far, on the lowest", "lcores", d.Lcores)
-	}
-	c := dpdk.Config{
-		Lcores: d.Lcores[:1], MemoryMB: d.MemoryMB, NoHuge: d.NoHuge == config.HugeNever, FilePrefix: d.FilePrefix, Channels: d.Channels,
-		BaseVirtaddr: d.BaseVirtAddr, Allow: d.Allow, NoPCI: len(e.cfg.Vdevs) > 0 && len(d.Allow) == 0, LogLevel: d.LogLevel, Args: d.EALArgs,
-		Log: func(level slog.Level, line string) { e.log.Log(ending, level, line, "from", "dpdk") },
-	}
+	c := ealConfig(e.cfg, e.log, e.cpu)
 	err := dpdk.Init(c)
-	if d.NoHuge == config.HugeAuto && noHugepages(err) {
+	if e.cfg.DPDK.NoHuge == config.HugeAuto && noHugepages(err) {
 		e.log.Info("running without hugepages", "because", err)
 		c.NoHuge = true
 		err = dpdk.Init(c)
@@ -151,7 +198,7 @@ func (e *engine) openPorts() error {
 	d := &e.cfg.DPDK
 	for _, p := range e.cfg.Ports {
 		port, err := dpdk.OpenPort(dpdk.PortConfig{
-			ID: p.ID, Queues: 1, MTU: p.MTU, Promiscuous: d.Promiscuous, NoChecksum: d.TxCsumSkip, TSO: d.TSO, Lcores: []int{e.lcore},
+			ID: p.ID, Queues: 1, MTU: p.MTU, Promiscuous: d.Promiscuous, NoChecksum: d.TxCsumSkip, TSO: d.TSO, Lcores: []int{e.cpu},
 		})
 		if err != nil {
 			return fmt.Errorf("[port%d]: %w", p.ID, err)
@@ -192,7 +239,7 @@ func (e *engine) makeStack() error {
 		return err
 	}
 	e.later(func() error { e.net.Destroy(); return nil })
-	sockets, sysctlers := stack.Sockets(e.net), []sysctler(nil)
+	sockets := stack.Sockets(e.net)
 	if own {
 		name := func(port int) string { return e.cfg.Ports[port].Name }
 		if e.tcp, err = tcp.New(e.stack, e.net, tcp.Config{PortName: name}); err != nil {
@@ -200,7 +247,7 @@ func (e *engine) makeStack() error {
 		}
 		e.later(e.tcp.Destroy)
 		e.stack.AddLayer(e.tcp)
-		sockets, sysctlers = e.tcp, []sysctler{e.tcp}
+		sockets, e.sysctlers = e.tcp, []sysctler{e.tcp}
 	}
 	e.stack.AddLayer(e.net) // the last one: it takes what is left
 	for i, p := range e.cfg.Ports {
@@ -212,7 +259,7 @@ func (e *engine) makeStack() error {
 			return fmt.Errorf("[port%d]: %w", p.ID, err)
 		}
 	}
-	if err := e.setSysctls(sysctlers...); err != nil {
+	if err := e.setSysctls(); err != nil {
 		return err
 	}
 	e.api = NewStack(e.stack, sockets, e.net)
@@ -277,7 +324,7 @@ func (e *engine) pin() error {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
 	}
-	return pinThreads(e.lcore)
+	return pinThreads(e.cpu)
 }
 
 // noHugepages tells an error of missing hugepages, found before EAL was tried, from others.

@@ -17,15 +17,20 @@ var current atomic.Pointer[engine]
 
 // Instance is what a running stack is: facts for a page, a log or a tool.
 type Instance struct {
-	PID     int
-	Lcore   int       // the CPU that all threads are tied to
-	Since   time.Time // when it started
-	Version string    // of this module
-	DPDK    string    // version of its libraries
-	Memory  string    // "hugepages" or "ordinary pages"
-	TCP     string    // which TCP serves
-	Idle    string    // what the lcore does without work
-	Ports   []PortInfo
+	PID        int
+	Lcore      int       // of lcore_mask, for which this process is
+	CPU        int       // that all its threads are tied to
+	Slot       int       // its number among the processes that may run under this file_prefix at a time
+	Index      int       // its place among the lcores, from 0
+	Workers    int       // how many lcores, and so processes of a generation, there are
+	Supervisor int       // pid of the supervisor, 0: this is the only process
+	Since      time.Time // when it started
+	Version    string    // of this module
+	DPDK       string    // version of its libraries
+	Memory     string    // "hugepages" or "ordinary pages"
+	TCP        string    // which TCP serves
+	Idle       string    // what the lcore does without work
+	Ports      []PortInfo
 }
 
 // PortInfo is what a port of a running stack is.
@@ -51,13 +56,16 @@ func Info() Instance {
 		return Instance{}
 	}
 	i := Instance{
-		PID: os.Getpid(), Lcore: e.lcore, Since: e.since, Version: version(), DPDK: dpdk.Version(), Memory: "hugepages",
+		PID: os.Getpid(), Lcore: e.lcore, CPU: e.cpu, Workers: 1, Since: e.since, Version: version(), DPDK: dpdk.Version(), Memory: "hugepages",
 		TCP: e.cfg.Stack.TCP, Idle: idleNames[e.cfg.Stack.Idle],
+	}
+	if w := e.worker; w != nil {
+		i.Slot, i.Index, i.Workers, i.Supervisor = w.Slot, w.Index, w.Slots/2, w.Part.Supervisor
 	}
 	if e.noHuge {
 		i.Memory = "ordinary pages"
 	}
-	for n, p := range e.cfg.Ports {
+	for n, p := range e.settings.config().Ports {
 		info := PortInfo{DeviceInfo: e.queues[n].Info(), ID: p.ID, Interface: p.Name, Addrs: p.Prefixes()}
 		for _, g := range []netip.Addr{p.Gateway, p.Gateway6} {
 			if g.IsValid() {

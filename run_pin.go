@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fstack-go/fstack/config"
 )
 
 // pinThreads ties all threads of the process to one CPU. A new thread inherits that from the thread that starts it,
@@ -34,6 +37,42 @@ func pinThreads(cpu int) error {
 			return nil
 		}
 	}
+}
+
+// pinned tells how many threads the process has, and whether all of them are tied to one CPU.
+func pinned(cpu int) (threads int, all bool) {
+	all = true
+	err := eachThread(func(tid int) error {
+		var has unix.CPUSet
+		if err := unix.SchedGetaffinity(tid, &has); err != nil {
+			return err
+		}
+		threads++
+		all = all && has.Count() == 1 && has.IsSet(cpu)
+		return nil
+	})
+	return threads, all && err == nil
+}
+
+// checkCPUs looks whether this process may use the CPUs that its workers are for.
+func checkCPUs(d *config.DPDK) error {
+	var may unix.CPUSet
+	if err := unix.SchedGetaffinity(os.Getpid(), &may); err != nil {
+		return fmt.Errorf("sched_getaffinity: %w", err)
+	}
+	for _, l := range d.Lcores {
+		if cpu := d.CPU(l); cpu >= 8*len(may)*8 || !may.IsSet(cpu) {
+			var have []string
+			for c := range 8 * len(may) * 8 {
+				if may.IsSet(c) {
+					have = append(have, strconv.Itoa(c))
+				}
+			}
+			return fmt.Errorf("lcore_mask: lcore %d is CPU %d: this machine has no such CPU, or this process may not use it (it may use %s); "+
+				"take its bit out, or say with lcores=%d@%s which CPU it shares", l, cpu, strings.Join(have, ","), l, have[0])
+		}
+	}
+	return nil
 }
 
 // eachThread calls f for the threads of the process. One that has ended meanwhile is no error.

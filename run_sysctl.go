@@ -37,14 +37,14 @@ func (e *engine) portSysctl(p *netstack.PortConfig) error {
 }
 
 // setSysctls hands the others to the layers that know them, and warns of the rest.
-func (e *engine) setSysctls(layers ...sysctler) error {
+func (e *engine) setSysctls() error {
 	var unknown []string
 next:
 	for _, s := range e.cfg.Sysctl {
 		if portSysctls[s.Name] != nil {
 			continue
 		}
-		for _, l := range layers {
+		for _, l := range e.sysctlers {
 			if _, err := l.Sysctl(s.Name); err == nil {
 				if err := l.SetSysctl(s.Name, s.Value); err != nil {
 					return e.wrongSysctl(s, err)

@@ -116,19 +116,19 @@ func TestPinThreads(t *testing.T) {
 
 func TestLogger(t *testing.T) {
 	cfg := &config.Config{DPDK: config.DPDK{Lcores: []int{3}}, Stack: config.Stack{LogLevel: slog.LevelWarn, LogFile: filepath.Join(t.TempDir(), "stack-")}}
-	log, closeLog, err := newLogger(cfg)
+	log, err := newLogger(cfg, 3, "0", "slot", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	log.Info("quiet")
 	log.Warn("loud")
-	closeLog()
+	log.close()
 	b, err := os.ReadFile(cfg.Stack.LogFile + "0.log")
-	if err != nil || bytes.Contains(b, []byte("quiet")) || !bytes.Contains(b, []byte("msg=loud")) || !bytes.Contains(b, []byte("lcore=3")) {
+	if err != nil || bytes.Contains(b, []byte("quiet")) || !bytes.Contains(b, []byte("msg=loud")) || !bytes.Contains(b, []byte("lcore=3 slot=1")) {
 		t.Errorf("the log file says %q (%v)", b, err)
 	}
 	cfg.Stack.LogFile = filepath.Join(t.TempDir(), "none", "stack-")
-	if _, _, err := newLogger(cfg); !errors.Is(err, os.ErrNotExist) {
+	if _, err := newLogger(cfg, 3, "0"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a log file in no directory: %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 // Config is what a config.ini says.
 type Config struct {
 	File   string // the name it was read under
+	Text   []byte // what was read
 	DPDK   DPDK
 	Stack  Stack
 	Ports  []Port // those of port_list, in ascending order
@@ -20,6 +21,26 @@ type Config struct {
 	Sysctl []Setting
 
 	Warnings []Warning // what is unknown or has no effect, in the order of the file
+
+	values map[string]map[string]string
+}
+
+// Place is where a value stands.
+type Place struct{ Section, Key string }
+
+func (p Place) String() string { return "[" + p.Section + "] " + p.Key }
+
+// Values are all that the file sets, to compare two files.
+func (c *Config) Values() map[Place]string {
+	all := map[Place]string{}
+	for section, keys := range c.values {
+		for key, value := range keys {
+			if value != "" { // as if it were not there
+				all[Place{section, key}] = value
+			}
+		}
+	}
+	return all
 }
 
 // DPDK is the section [dpdk].

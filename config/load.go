@@ -33,7 +33,7 @@ func Parse(name string, text []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Config{File: name}
+	c := &Config{File: name, Text: text}
 	f.stackSection(c)
 	f.portSections(c)
 	f.vdevSections(c)
@@ -43,6 +43,6 @@ func Parse(name string, text []byte) (*Config, error) {
 		return nil, err
 	}
 	slices.SortStableFunc(f.warnings, func(a, b Warning) int { return cmp.Compare(a.Line, b.Line) })
-	c.Warnings = f.warnings
+	c.Warnings, c.values = f.warnings, f.values
 	return c, nil
 }

@@ -16,23 +16,30 @@ type Kind string
 
 // What a worker says.
 const (
-	Hello  Kind = "hello"  // first of all: which version it is
-	Up     Kind = "up"     // its stack runs; Facts says how
-	Answer Kind = "answer" // to the question of the same ID
-	Done   Kind = "done"   // its application has returned
+	Hello    Kind = "hello"    // first of all: which version it is
+	Attached Kind = "attached" // it shares the memory, and would open its queues
+	Up       Kind = "up"       // its stack runs; Facts says how
+	Answer   Kind = "answer"   // to the question of the same ID
+	Done     Kind = "done"     // its application has returned
 )
 
 // What a supervisor says. Those that want an answer have an ID.
 const (
-	Welcome Kind = "welcome" // go on, the version fits
-	Refuse  Kind = "refuse"  // it does not, Error says why
-	Take    Kind = "take"    // poll your queues from now on, and run the application if it does not yet
-	Give    Kind = "give"    // poll them no more; frames come and go by way of slot Via
-	Tell    Kind = "tell"    // answer with Facts
-	Reload  Kind = "reload"  // Text is the new config
-	Drain   Kind = "drain"   // close the listeners, serve what is open, for Within
-	Stop    Kind = "stop"    // end, within Within
+	Welcome  Kind = "welcome"  // go on, the version fits
+	Refuse   Kind = "refuse"   // it does not, Error says why
+	Open     Kind = "open"     // open the queues as Paths say, and start the stack
+	Run      Kind = "run"      // run the application
+	SetPaths Kind = "setpaths" // go over to Paths
+	Tell     Kind = "tell"     // answer with Facts
+	Reload   Kind = "reload"   // Text is the new config
+	End      Kind = "end"      // end because of Why: close the listeners, serve what is open, for Within
 )
+
+// Path is how a worker reaches a port: it polls a queue, or frames come and go by way of another slot.
+type Path struct {
+	Queue int `json:"queue"` // -1: none
+	Via   int `json:"via"`   // slot, if there is no queue
+}
 
 // Message is one line between a supervisor and a worker.
 type Message struct {
@@ -41,11 +48,12 @@ type Message struct {
 	Error   string        `json:"error,omitempty"`
 	Version *Version      `json:"version,omitempty"`
 	Facts   *Facts        `json:"facts,omitempty"`
-	Via     int           `json:"via,omitempty"`
+	Paths   []Path        `json:"paths,omitempty"` // by port
 	Text    string        `json:"text,omitempty"`
 	Name    string        `json:"name,omitempty"` // of the file that Text is of
 	Lines   []string      `json:"lines,omitempty"`
 	Within  time.Duration `json:"within,omitempty"`
+	Why     string        `json:"why,omitempty"`
 	Asked   bool          `json:"asked,omitempty"` // with Done: the worker was asked to end
 }
 

@@ -16,14 +16,15 @@ const Variable = "FSTACK_WORKER"
 
 // Part is which worker a process is.
 type Part struct {
-	Slot       int `json:"slot"`
-	Slots      int `json:"slots"`
-	Index      int `json:"index"`
-	Lcore      int `json:"lcore"`
-	CPU        int `json:"cpu"`
-	Generation int `json:"generation"`
-	Supervisor int `json:"supervisor"` // its pid
-	Events     int `json:"events"`     // how many eventfds it inherits
+	Slot       int    `json:"slot"`
+	Slots      int    `json:"slots"`
+	Index      int    `json:"index"`
+	Lcore      int    `json:"lcore"`
+	CPU        int    `json:"cpu"`
+	Generation int    `json:"generation"`
+	Supervisor int    `json:"supervisor"` // its pid
+	Events     int    `json:"events"`     // how many eventfds it inherits
+	Name       string `json:"name"`       // of the config file
 }
 
 // Binary is a program's file, held open so that all workers of a generation are the same, whatever is put at its path

@@ -1,0 +1,250 @@
+package fstack
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fstack-go/fstack/control"
+	"github.com/fstack-go/fstack/internal/supervise"
+)
+
+// listenWithin is how long the new generation may take to listen on what the old one listens on.
+const listenWithin = 10 * time.Second
+
+// upgrade starts the program's present version beside the one that serves, and has it take over. With an error the old
+// one serves on as before.
+func (s *supervisor) upgrade(say func(string)) (err error) {
+	old, fresh, err := s.beginUpgrade()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			s.rollBack(old, fresh)
+			err = fmt.Errorf("the new version is stopped, the old one serves on: %w", err)
+			s.log.Error("upgrade rolled back", "because", err)
+		}
+		s.mu.Lock()
+		s.upgrading = false
+		s.mu.Unlock()
+	}()
+	tell := func(format string, args ...any) {
+		line := fmt.Sprintf(format, args...)
+		s.log.Info("upgrade", "step", line)
+		say(line)
+	}
+	tell("starting %s as generation %d", s.path, fresh[0].Generation)
+	for _, x := range fresh {
+		select {
+		case <-x.up:
+		case <-x.gone:
+			return fmt.Errorf("worker on lcore %d: %s", x.Lcore, s.errOf(x))
+		}
+	}
+	for _, x := range fresh {
+		if err := s.send(x, supervise.Message{Kind: supervise.Run}); err != nil {
+			return err
+		}
+	}
+	tell("generation %d is up; waiting until it listens", fresh[0].Generation)
+	if err := s.awaitListening(old, fresh); errors.Is(err, errNotListening) {
+		tell("after %v it does not listen on all that the old one listens on; it takes over nevertheless", listenWithin)
+	} else if err != nil {
+		return err
+	}
+	for i := range fresh {
+		if err := s.handOver(old[i], fresh[i]); err != nil {
+			return err
+		}
+	}
+	s.fabric.settle(fresh, old)
+	within := s.settings.config().Stack.Drain
+	s.mu.Lock()
+	s.generation, s.half = fresh[0].Generation, 1-s.half
+	for _, x := range old {
+		if x.proc != nil {
+			x.proc.Send(supervise.Message{Kind: supervise.End, Why: "an upgrade", Within: within})
+			p := x.proc
+			time.AfterFunc(within+killAfter, func() {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				if x.proc == p {
+					s.log.Error("worker does not end; killed", "slot", x.Slot, "lcore", x.Lcore, "worker", p.PID)
+					p.Kill()
+				}
+			})
+		} else if x.state == control.StateDone || x.state == control.StateRestart {
+			s.free(x)
+		}
+	}
+	for _, x := range fresh {
+		x.up = nil // from here on a death means a restart
+		if x.proc == nil {
+			s.enter(x, control.StateRestart)
+			s.restart(x, s.log.With("slot", x.Slot, "lcore", x.Lcore), x.served)
+		}
+	}
+	s.mu.Unlock()
+	tell("generation %d serves; the old one finishes its connections, within %v", s.generation, within)
+	return nil
+}
+
+// beginUpgrade starts the new workers.
+func (s *supervisor) beginUpgrade() (old, fresh []*slot, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.slots) / 2
+	old, fresh = s.slots[s.half*n:][:n], s.slots[(1-s.half)*n:][:n]
+	switch {
+	case s.ending:
+		return nil, nil, errors.New("the program is ending")
+	case s.upgrading:
+		return nil, nil, errors.New("another upgrade is on the way")
+	}
+	for _, x := range fresh {
+		if x.state != "" {
+			return nil, nil, fmt.Errorf("the version before still finishes its connections (pid %d); wait for it, or end it with kill", x.proc.PID)
+		}
+	}
+	for _, x := range old {
+		if x.state != control.StateServing {
+			return nil, nil, fmt.Errorf("worker on lcore %d is %s; wait until it serves", x.Lcore, x.state)
+		}
+	}
+	binary, err := supervise.OpenBinary(s.path)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.upgrading = true
+	for _, x := range fresh {
+		x.binary, x.Generation, x.up, x.err = binary, s.generation+1, make(chan struct{}), ""
+	}
+	for _, x := range fresh {
+		if err := s.launch(x); err != nil {
+			s.upgrading = false
+			for _, y := range fresh {
+				if y.proc != nil {
+					y.proc.Kill() // gone frees it
+				} else {
+					s.free(y)
+				}
+			}
+			return nil, nil, err
+		}
+	}
+	return old, fresh, nil
+}
+
+var errNotListening = errors.New("not listening")
+
+// awaitListening waits until each new worker listens on what the old one in its place listens on.
+func (s *supervisor) awaitListening(old, fresh []*slot) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for start := time.Now(); ; <-tick.C {
+		all := true
+		for i, x := range fresh {
+			select {
+			case <-x.gone:
+				return fmt.Errorf("worker on lcore %d: %s", x.Lcore, s.errOf(x))
+			default:
+			}
+			all = all && s.fabric.listens(x, old[i])
+		}
+		if all {
+			return nil
+		}
+		if time.Since(start) > listenWithin {
+			return errNotListening
+		}
+	}
+}
+
+// handOver moves the queues and the new connections of one lcore.
+func (s *supervisor) handOver(from, to *slot) error {
+	give, take, err := s.fabric.exchange(from, to)
+	if err != nil {
+		return err
+	}
+	if s.living(from) { // one that died meanwhile has lost its queues already
+		if _, err := s.ask(from, supervise.Message{Kind: supervise.SetPaths, Paths: give}); err != nil && s.living(from) {
+			return err
+		}
+	}
+	if err := s.fabric.released(from); err != nil {
+		return err
+	}
+	if _, err := s.ask(to, supervise.Message{Kind: supervise.SetPaths, Paths: take}); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if to.proc == nil {
+		return fmt.Errorf("worker on lcore %d: %s", to.Lcore, to.err)
+	}
+	if from.proc != nil {
+		s.enter(from, control.StateDraining)
+	}
+	s.serves(to)
+	return nil
+}
+
+// rollBack gives the old workers back what the new ones have taken, and ends the new ones.
+func (s *supervisor) rollBack(old, fresh []*slot) {
+	for i, x := range fresh {
+		s.mu.Lock()
+		p, gone, took := x.proc, x.gone, x.state == control.StateServing || old[i].state == control.StateDraining
+		s.mu.Unlock()
+		if took && s.living(old[i]) && p != nil {
+			if give, take, err := s.fabric.exchange(x, old[i]); err == nil {
+				s.ask(x, supervise.Message{Kind: supervise.SetPaths, Paths: give})
+				s.fabric.released(x)
+				s.ask(old[i], supervise.Message{Kind: supervise.SetPaths, Paths: take})
+			}
+			s.mu.Lock()
+			s.serves(old[i])
+			s.mu.Unlock()
+		}
+		if p != nil {
+			p.Send(supervise.Message{Kind: supervise.End, Why: "the upgrade failed", Within: time.Second})
+			select {
+			case <-gone:
+			case <-time.After(2 * time.Second):
+				p.Kill()
+				<-gone
+			}
+		}
+		if took && s.living(old[i]) && p == nil { // it died with the queues, which the supervisor minds
+			s.mu.Lock()
+			s.fabric.unmind(x)
+			s.mu.Unlock()
+			_, take, _ := s.fabric.exchange(x, old[i])
+			s.ask(old[i], supervise.Message{Kind: supervise.SetPaths, Paths: take})
+			s.mu.Lock()
+			s.serves(old[i])
+			s.mu.Unlock()
+		}
+	}
+}
+
+func (s *supervisor) living(x *slot) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return x.proc != nil
+}
+
+func (s *supervisor) errOf(x *slot) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return x.err
+}
+
+func (s *supervisor) send(x *slot, m supervise.Message) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x.proc == nil {
+		return fmt.Errorf("worker on lcore %d: %s", x.Lcore, x.err)
+	}
+	return x.proc.Send(m)
+}
