@@ -32,11 +32,8 @@ func (l *link) learn(packet []byte) {
 	x.mu.Lock()
 	known, ok := x.seen[neighbourKey{nic, from}]
 	x.mu.Unlock()
-	if !ok || known.mac == mac {
-		return
-	}
-	if g, err := l.n.g.GetNICByID(nic); err == nil {
-		g.HandleNeighborProbe(header.IPv4ProtocolNumber, from, tcpip.LinkAddress(mac[:]))
+	if ok && known.mac != mac {
+		l.heard(header.IPv4ProtocolNumber, from, mac)
 	}
 }
 

@@ -3,6 +3,7 @@ package netstack
 // Counters are what netstack's own code has seen; gVisor's are in Stats.
 type Counters struct {
 	RxPackets              uint64 `help:"packets passed to netstack"`
+	RxNews                 uint64 `help:"requests for link addresses that another lcore answers, learned from"`
 	TxFrames               uint64 `help:"frames that netstack sent"`
 	DuplicateAddresses     uint64 `help:"IPv6 addresses not used because another host has them"`
 	DropRxBadIPChecksum    uint64 `help:"received frames dropped because the device found the IPv4 header checksum wrong"`

@@ -125,6 +125,10 @@ func (n *Netstack) SendTo(h stack.Handle, p []byte, to netip.AddrPort, flags int
 	if err != nil {
 		return 0, err
 	}
+	if n.cfg.Steering != nil && s.isUDP() && !s.steered.has.Load() {
+		s.choose(full)
+		defer s.uses(useDatagrams)
+	}
 	return s.send(p, &full, flags)
 }
 

@@ -96,6 +96,11 @@ func (l *link) deliver(frame []stack.Frame) {
 		c.DropRxPortClosed++
 		return
 	}
+	if flags&stack.RxNews != 0 {
+		c.RxNews++
+		l.news(frame)
+		return
+	}
 
 	view := buffer.NewView(size)
 	for i := range frame {
@@ -103,7 +108,7 @@ func (l *link) deliver(frame []stack.Frame) {
 	}
 	pkt := gstack.NewPacketBuffer(gstack.PacketBufferOptions{Payload: buffer.MakeWithView(view)})
 	pkt.LinkHeader().Consume(ethSize)
-	pkt.PktType = kind
+	pkt.PktType, pkt.Hash = kind, fromWire
 	l.verified.Store(verified(flags, proto, first[ethSize:]))
 	c.RxPackets++
 	if proto == header.ARPProtocolNumber {

@@ -15,7 +15,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/raw"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
 	"github.com/fstack-go/fstack/stack"
 )
@@ -27,6 +26,8 @@ type Config struct {
 	TCP bool
 	// TxQueue is how many packets each port holds back while its device has no room; 0: 4096.
 	TxQueue int
+	// Steering, if set, knows the local ports whose packets come to this stack and tells others which ones it has.
+	Steering Steering
 }
 
 const defaultTxQueue = 4096
@@ -40,6 +41,7 @@ type Netstack struct {
 	counters Counters
 	changes  atomic.Uint64
 	sockets  table
+	uses     [useKinds]use
 	segments segments
 	closed   sync.Once
 
@@ -62,9 +64,10 @@ func New(st *stack.Stack, cfg Config) (*Netstack, error) {
 		return nil, fmt.Errorf("netstack: transmit queue of %d packets, want at least 1", cfg.TxQueue)
 	}
 	n := &Netstack{st: st, cfg: cfg}
+	n.initUses()
 	n.routers.n = n
 	n.neighbours = neighbours{n: n, seen: map[neighbourKey]neighbour{}}
-	transports := []gstack.TransportProtocolFactory{udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6}
+	transports := []gstack.TransportProtocolFactory{n.newDatagrams, icmp.NewProtocol4, icmp.NewProtocol6}
 	if cfg.TCP {
 		transports = append(transports, tcp.NewProtocolCUBIC)
 	} else {

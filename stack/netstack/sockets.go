@@ -28,6 +28,9 @@ type socket struct {
 	given  given         // options that were set, for what it accepts
 	shut   atomic.Uint32 // tcpip.ShutdownFlags of a datagram socket
 	held   atomic.Bool   // a send with MSG_MORE was the last
+
+	steered steered
+	closed  atomic.Bool
 }
 
 // Open implements stack.Sockets: TCP (if Config.TCP), UDP, ping sockets (SOCK_DGRAM with IPPROTO_ICMP or
@@ -89,6 +92,8 @@ func (n *Netstack) Close(h stack.Handle) error {
 	s.watch.end(s)
 	s.release()
 	s.ep.Close()
+	s.closed.Store(true)
+	s.unused(useListening, useBound, useDatagrams)
 	return nil
 }
 
@@ -108,9 +113,17 @@ func (n *Netstack) Bind(h stack.Handle, a netip.AddrPort) error {
 	if a.Addr().IsUnspecified() { // any address: gVisor's is the zero Address
 		to.Addr = tcpip.Address{}
 	}
-	e := s.ep.Bind(to)
+	var e tcpip.Error
+	if to.Port == 0 && s.isUDP() && n.cfg.Steering != nil {
+		e = s.bindOne(to, s.own())
+	} else {
+		e = s.ep.Bind(to)
+	}
 	if _, ok := e.(*tcpip.ErrNoPortAvailable); ok {
 		return syscall.EADDRINUSE
+	}
+	if e == nil && s.isUDP() {
+		s.uses(useDatagrams)
 	}
 	return errno(e)
 }
@@ -124,7 +137,12 @@ func (n *Netstack) Listen(h stack.Handle, backlog int) error {
 	if s.typ != unix.SOCK_STREAM {
 		return syscall.EOPNOTSUPP
 	}
-	return errno(s.ep.Listen(min(max(backlog, 0), backlogMax)))
+	if err := s.ep.Listen(min(max(backlog, 0), backlogMax)); err != nil {
+		return errno(err)
+	}
+	s.uses(useListening)
+	s.uses(useBound)
+	return nil
 }
 
 const backlogMax = 4096 // Linux's net.core.somaxconn
@@ -145,6 +163,7 @@ func (n *Netstack) Accept(h stack.Handle) (stack.Handle, netip.AddrPort, error) 
 	}
 	c := &socket{n: n, ep: ep, queue: queue, domain: s.domain, typ: s.typ, proto: s.proto}
 	c.inherit(s)
+	c.uses(useBound)
 	return n.sockets.add(c), c.addrPort(peer), nil
 }
 
@@ -163,6 +182,9 @@ func (n *Netstack) Connect(h stack.Handle, a netip.AddrPort) error {
 	}
 	if s.typ == unix.SOCK_STREAM && tcp.EndpointState(s.ep.State()) == tcp.StateListen {
 		return syscall.EISCONN
+	}
+	if n.cfg.Steering != nil {
+		return errno(s.connectSteered(to))
 	}
 	return errno(s.ep.Connect(to))
 }
@@ -189,6 +211,9 @@ func (n *Netstack) Shutdown(h stack.Handle, how int) error {
 		return errno(err)
 	}
 	s.shut.Or(uint32(flags))
+	if flags&tcpip.ShutdownRead != 0 {
+		s.unused(useListening)
+	}
 	return nil
 }
 
