@@ -139,7 +139,11 @@ func (t *TCP) unhook(i uint32, p *pcb) {
 	if p.state != stateClosed && p.state != stateListen {
 		t.rec.Release(&p.rec)
 	}
-	t.chunks.clear(&p.snd)
+	if p.snd.len > 0 {
+		t.drained(p)
+		t.chunks.clear(&p.snd)
+	}
+	t.dropExtra(p)
 	p.setNxt(cursor{})
 	t.dropGaps(p)
 	if p.flags&flagOrphan != 0 {

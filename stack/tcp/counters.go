@@ -40,6 +40,7 @@ type Counters struct {
 	TxChallengeAcks        uint64 `help:"challenge ACKs sent"`
 	TxSuperSegments        uint64 `help:"segments handed to the device to cut"`
 	TxQueueFull            uint64 `help:"times a port had no frame left for a segment, which waited"`
+	PacingWaits            uint64 `help:"times a paced connection waited for its next burst"`
 	DelayedAcks            uint64 `help:"acknowledgments whose delay ran out"`
 	WindowUpdates          uint64 `help:"acknowledgments sent because the application read"`
 	WindowProbes           uint64 `help:"probes sent of a closed window"`
@@ -83,6 +84,7 @@ type Counters struct {
 	PortsExhausted   uint64 `help:"connects refused because all local ports to that peer were in use"`
 	AddressInUse     uint64 `help:"binds, listens and connects refused because the address was in use"`
 	RecordsExhausted uint64 `help:"segments held back because there was no record to remember them"`
+	ExtrasExhausted  uint64 `help:"connections not paced, or whose limits were not timed, because there was no memory for it"`
 	SendNoMemory     uint64 `help:"writes cut short because memory for queues ran short"`
 
 	DropBadChecksum          uint64 `help:"segments dropped with a wrong checksum"`
@@ -125,6 +127,7 @@ type Usage struct {
 	Flights    int // connections with data in flight
 	Bindings   int // local addresses and ports
 	Options    int // sets of socket options besides the default one
+	Extras     int // connections that are paced or were held back by a window or a full queue
 	Listeners  int
 	Entries    int // of the table of connections
 	Timers     int // PCBs on the timer wheel
@@ -148,6 +151,7 @@ func (t *TCP) Usage() Usage {
 	return Usage{
 		PCBs: int(t.pcbs.used), Chunks: int(t.chunks.used), OutOfOrder: int(t.ooo.used), Ranges: int(t.ranges.used),
 		Records: records, Flights: flights, Bindings: int(t.binds.used), Options: int(t.opts.used) - 1,
+		Extras:    int(t.extras.used),
 		Listeners: int(t.listens.used), Entries: int(t.table.count), Timers: t.wheel.armed,
 		HalfOpen: int(t.halfOpen), TimeWaits: int(t.timeWaits), Orphans: int(t.orphans),
 	}

@@ -35,6 +35,7 @@ func (t *TCP) info(p *pcb, b *[tcpInfoMost]byte) {
 		le.PutUint32(b[28:], q.backlog-1)
 		return
 	}
+	busy, rwnd, sndbuf := t.times(p)
 	var n recovery.Info
 	if p.mss != 0 {
 		n = t.rec.Info(&p.rec)
@@ -66,8 +67,12 @@ func (t *TCP) info(p *pcb, b *[tcpInfoMost]byte) {
 	for i, v := range words {
 		le.PutUint32(b[8+4*i:], v)
 	}
-	le.PutUint64(b[104:], n.PacingRate)
-	le.PutUint64(b[112:], ^uint64(0)) // max_pacing_rate: none
+	limit := noRate
+	if o := t.opts.at(p.opts); o.maxPacing != 0 {
+		limit = o.maxPacing
+	}
+	le.PutUint64(b[104:], min(n.PacingRate, limit))
+	le.PutUint64(b[112:], limit)
 	le.PutUint64(b[120:], p.acked)
 	le.PutUint64(b[128:], p.received)
 	le.PutUint32(b[136:], p.segsOut)
@@ -77,7 +82,9 @@ func (t *TCP) info(p *pcb, b *[tcpInfoMost]byte) {
 	le.PutUint32(b[152:], p.dataIn)
 	le.PutUint32(b[156:], p.dataOut)
 	le.PutUint64(b[160:], n.DeliveryRate)
-	// 168, 176, 184: busy, rwnd limited and sndbuf limited times are not measured.
+	for i, ms := range [...]uint32{busy, rwnd, sndbuf} {
+		le.PutUint64(b[168+8*i:], uint64(ms)*1000)
+	}
 	le.PutUint32(b[192:], packets(n.Delivered))
 	le.PutUint64(b[200:], p.acked+uint64(n.Unacked)+uint64(n.TotalResent)) // bytes_sent
 	le.PutUint64(b[208:], uint64(n.TotalResent))                           // bytes_retrans

@@ -20,7 +20,7 @@ func (t *TCP) inputHandshake(i uint32, p *pcb, s *segment) bool {
 			return false
 		}
 	}
-	p.sndWnd, p.sndWl1, p.sndWl2 = s.wnd<<p.sndScale, s.seq, s.ack
+	p.sndWnd, p.sndWl1 = s.wnd<<p.sndScale, s.seq
 	p.sndWndMax = p.sndWnd
 	t.ackSYN(p, s)
 	t.establish(i, p, s)
@@ -64,12 +64,13 @@ func (t *TCP) inputAck(i uint32, p *pcb, s *segment) bool {
 	wnd := s.wnd << p.sndScale
 	pure := wnd == p.sndWnd && s.len() == 0
 	// RFC 9293 §3.10.7.4, fifth; and an ACK that moves SND.UNA brings its window whatever its sequence number: with
-	// the window of a later segment that overtook it, the edge would lie beyond what the peer has offered.
-	if after(s.ack, una) || before(p.sndWl1, s.seq) || p.sndWl1 == s.seq && beforeEq(p.sndWl2, s.ack) {
+	// the window of a later segment that overtook it, the edge would lie beyond what the peer has offered. SND.WL2 is
+	// never more than SND.UNA, and SEG.ACK is not less.
+	if after(s.ack, una) || before(p.sndWl1, s.seq) || p.sndWl1 == s.seq {
 		if wnd > p.sndWnd && p.snd.len > 0 {
 			t.mark(i, p)
 		}
-		p.sndWnd, p.sndWl1, p.sndWl2 = wnd, s.seq, s.ack
+		p.sndWnd, p.sndWl1 = wnd, s.seq
 		p.sndWndMax = max(p.sndWndMax, wnd)
 	}
 	if p.flags&flagPersist != 0 || p.probes != 0 {
@@ -84,9 +85,12 @@ func (t *TCP) inputAck(i uint32, p *pcb, s *segment) bool {
 		a.Flags |= recovery.AckPure
 	}
 	t.echo(p, s, &a)
-	if s.flags&wire.ECE != 0 && p.flags&(flagECN|flagCWR) == flagECN && after(s.ack, p.cwrSeq) {
-		// RFC 3168 §6.1.2: once a window. Until CWR has arrived the peer repeats what was answered already.
-		a.Flags |= recovery.AckECE
+	if s.flags&wire.ECE != 0 && p.flags&flagECN != 0 {
+		a.CE = s.ack - una // for algorithms that count (RFC 8257 §3.3)
+		if p.flags&flagCWR == 0 && after(s.ack, p.cwrSeq) {
+			// RFC 3168 §6.1.2: once a window. Until CWR has arrived the peer repeats what was answered already.
+			a.Flags |= recovery.AckECE
+		}
 	}
 	if p.flags&flagSACK != 0 && s.opts.blocks > 0 {
 		a.Blocks, a.SACK = s.opts.blocks, s.opts.sack
@@ -131,7 +135,10 @@ func (t *TCP) acked(i uint32, p *pcb, n uint32) {
 	if data > 0 {
 		t.chunks.drop(&p.snd, data)
 		p.acked += uint64(data)
-		if p.rec.Una == p.rec.Nxt || p.snd.len == 0 {
+		if p.snd.len == 0 {
+			p.setNxt(cursor{})
+			t.drained(p)
+		} else if p.rec.Una == p.rec.Nxt {
 			p.setNxt(cursor{})
 		}
 		if p.flags&flagSndLocked == 0 && t.sys.sendAuto != 0 {
@@ -139,6 +146,9 @@ func (t *TCP) acked(i uint32, p *pcb, n uint32) {
 		}
 		if p.flags&flagWantWrite != 0 && p.writable() {
 			p.flags &^= flagWantWrite
+			if p.flags&flagSndbufLimited != 0 {
+				t.limited(p, 0)
+			}
 			t.notify(p, stack.EventOut)
 		}
 	}

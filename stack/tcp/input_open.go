@@ -51,7 +51,7 @@ func (t *TCP) inputSynSent(i uint32, p *pcb, s *segment) {
 		t.mark(i, p)
 		return
 	}
-	p.sndWnd, p.sndWl1, p.sndWl2 = s.wnd, s.seq, s.ack // not scaled: RFC 7323 §2.2
+	p.sndWnd, p.sndWl1 = s.wnd, s.seq // not scaled: RFC 7323 §2.2
 	p.sndWndMax = p.sndWnd
 	p.ackedAt = t.nowMS
 	p.flags |= flagAckNow

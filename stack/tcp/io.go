@@ -154,6 +154,9 @@ func (t *TCP) send(i uint32, p *pcb, b []byte, flags int) (int, error) {
 	if t.pressed() && p.snd.len > 0 {
 		room = min(room, chunkData)
 	}
+	if p.snd.len == 0 {
+		p.busySince = t.nowMS
+	}
 	n := t.chunks.append(&p.snd, b[:min(len(b), room)])
 	if n < len(b) {
 		p.flags |= flagWantWrite

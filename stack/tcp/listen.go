@@ -165,7 +165,9 @@ func (t *TCP) establish(i uint32, p *pcb, s *segment) {
 		MSS: p.mss, SACK: p.flags&flagSACK != 0, CC: t.opts.at(p.opts).cc,
 	})
 	p.rcvMSS = min(p.rcvMSS, p.mss)
+	p.sentAt, p.rcvdAt = t.nowMS, t.nowMS
 	t.counters.Established++
+	t.setPacing(i, p)
 	t.startKeepAlive(i, p)
 	if p.flags&flagTrace != 0 {
 		t.trace.step(t, i, p, "established")

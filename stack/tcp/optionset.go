@@ -17,6 +17,7 @@ type sockOptions struct {
 	lowat       uint32 // SO_RCVLOWAT
 	notSentLow  uint32 // TCP_NOTSENT_LOWAT, 0: off
 	clamp       uint32 // TCP_WINDOW_CLAMP, 0: none
+	maxPacing   uint64 // SO_MAX_PACING_RATE in bytes per second, 0: none
 	linger2     int32  // TCP_LINGER2 in ms: 0 the sysctl, -1: no FIN-WAIT-2 for orphans
 	maxSeg      uint16 // TCP_MAXSEG
 	deferAccept uint8  // seconds

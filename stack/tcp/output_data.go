@@ -9,8 +9,16 @@ import (
 
 // outputData sends again what recovery asks for, then new data and the FIN, as far as both windows go.
 func (t *TCP) outputData(i uint32, p *pcb) bool {
-	if p.flags&flagRetransmit != 0 && !t.outputAgain(i, p) {
-		return false
+	if p.flags&flagPaced != 0 && p.toSend() && !t.mayBurst(i, p) {
+		return true
+	}
+	if p.flags&flagRetransmit != 0 {
+		if !t.outputAgain(i, p) {
+			return false
+		}
+		if p.flags&flagPaceWait != 0 {
+			return true
+		}
 	}
 	if p.flags&flagFinSent != 0 || p.snd.len == 0 && p.flags&flagShutWr == 0 {
 		return true
@@ -20,6 +28,9 @@ func (t *TCP) outputData(i uint32, p *pcb) bool {
 		n := p.sndEnd() - p.rec.Nxt
 		fin := p.flags&flagShutWr != 0
 		if n == 0 && !fin {
+			if p.flags&(flagWantWrite|flagsLimited) != 0 {
+				t.allSent(p)
+			}
 			return true
 		}
 		all := n
@@ -38,11 +49,11 @@ func (t *TCP) outputData(i uint32, p *pcb) bool {
 			push = (n > mss || count > 0) && permitted-n < mss && permitted != all
 			fin = false
 		} else if n < mss && !fin && !t.maySendShort(p, n, all, wnd) {
-			t.setPersist(i, p, all, wnd)
+			t.hold(i, p, all, wnd, min(allow, mss))
 			return true
 		}
 		if n == 0 && !fin {
-			t.setPersist(i, p, all, wnd)
+			t.hold(i, p, all, wnd, min(allow, mss))
 			return true
 		}
 		if n == all {
@@ -51,10 +62,42 @@ func (t *TCP) outputData(i uint32, p *pcb) bool {
 		if !t.sendData(i, p, n, fin, n == all, push, now) {
 			return p.state == stateClosed || p.state == stateFree
 		}
+		if p.flags&flagPaced != 0 && !t.paced(i, p, n) {
+			return true
+		}
 		if fin {
+			if p.flags&flagsLimited != 0 {
+				t.limited(p, 0)
+			}
 			return true
 		}
 	}
+}
+
+// toSend tells whether there is something that was not sent yet, or is to be sent again.
+func (p *pcb) toSend() bool {
+	return p.unsent() != 0 || p.flags&flagRetransmit != 0 || p.flags&(flagShutWr|flagFinSent) == flagShutWr
+}
+
+// hold is when more may not be sent: all bytes wait, wnd is what the peer's window lets go, and next would go otherwise.
+func (t *TCP) hold(i uint32, p *pcb, all, wnd, next uint32) {
+	by := flags(0)
+	if wnd < min(all, next) {
+		by = flagRwndLimited
+	}
+	if p.flags&flagsLimited != by {
+		t.limited(p, by)
+	}
+	t.setPersist(i, p, all, wnd)
+}
+
+// allSent is when there is nothing more to send: because the application has no more, or because it may not write.
+func (t *TCP) allSent(p *pcb) {
+	by := flags(0)
+	if p.flags&flagWantWrite != 0 && p.snd.len > 0 {
+		by = flagSndbufLimited
+	}
+	t.limited(p, by)
 }
 
 // room is the payload that a segment can have beside its options now.
@@ -74,6 +117,9 @@ func (t *TCP) superSegment(p *pcb, n, mss uint32) uint32 {
 	}
 	room := uint32(pt.queue.Free() * pt.slot)
 	n = min(n, tsoMost, room-min(room, headMost))
+	if p.flags&flagPaced != 0 {
+		n = min(n, uint32(max(t.burst, 0)))
+	}
 	return max(n/mss*mss, mss)
 }
 
@@ -112,6 +158,9 @@ func (t *TCP) sendData(i uint32, p *pcb, n uint32, fin, last, push bool, now int
 		flags |= wire.FIN
 		kind |= recovery.SendFIN
 		size++
+	}
+	if p.flags&flagPaced != 0 && t.waited {
+		kind |= recovery.SendWaited
 	}
 	quick := p.flags&flagAckNow != 0 || p.timeAck != 0
 	idle := p.rec.Una == p.rec.Nxt
@@ -177,6 +226,9 @@ func (t *TCP) outputAgain(i uint32, p *pcb) bool {
 		}
 		if !t.sendAgain(i, p, seq, n, 0) {
 			return p.state == stateClosed || p.state == stateFree
+		}
+		if p.flags&flagPaced != 0 && !t.paced(i, p, n) {
+			return true
 		}
 	}
 }

@@ -114,6 +114,13 @@ const (
 	flagPeerFin    // the peer's FIN is in order
 	flagFragment   // the path has an MTU below what DF may ask for: routers may cut
 	flagHole       // the path was taken for a black hole in this row of timeouts
+
+	flagPaced         // segments leave at a rate
+	flagPaceWait      // until when the next burst may
+	flagRwndLimited   // the peer's window holds data back
+	flagSndbufLimited // all is sent, and the send queue's limit keeps the application from writing more
+
+	flagsLimited = flagRwndLimited | flagSndbufLimited
 )
 
 // key is a 4-tuple as seen from here: 16-byte addresses (IPv4 as ::ffff:a.b.c.d) in halves, ports in one word.
@@ -152,7 +159,7 @@ type pcb struct {
 
 	sndWnd     uint32
 	sndWl1     uint32
-	sndWl2     uint32
+	busySince  uint32 // ms, when there began to be something in snd
 	sndWndMax  uint32
 	snd        queue // from SND.UNA on: sent and unsent
 	sndBuf     uint32
@@ -195,7 +202,7 @@ type pcb struct {
 	parent    uint32 // listener
 	qnext     uint32 // in the listener's lists, or of the listeners of a port
 	qprev     uint32
-	ext       uint32 // listener: its listener record
+	ext       uint32 // listener: its listener record; connection: its extra, 0: it has none
 
 	iss      uint32
 	irs      uint32
@@ -216,6 +223,7 @@ type pcb struct {
 	rcvdAt   uint32
 	ackedAt  uint32
 	confirm  uint32
+	busyTime uint32 // ms for which there was something in snd, up to busySince
 }
 
 const pcbSize = unsafe.Sizeof(pcb{})

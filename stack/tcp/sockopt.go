@@ -39,9 +39,11 @@ func (t *TCP) SetOption(h stack.Handle, level, name int, value []byte) error {
 	}
 	switch {
 	case level == unix.IPPROTO_TCP && name == unix.TCP_CONGESTION:
-		return t.setCongestion(p, value)
+		return t.setCongestion(i, p, value)
 	case level == unix.SOL_SOCKET && name == unix.SO_LINGER:
 		return t.setLinger(p, value)
+	case level == unix.SOL_SOCKET && name == unix.SO_MAX_PACING_RATE:
+		return t.setMaxPacing(i, p, value)
 	case level == unix.SOL_SOCKET && (name == unix.SO_RCVTIMEO || name == unix.SO_SNDTIMEO):
 		return syscall.ENOPROTOOPT // whoever blocks keeps them
 	}
@@ -115,7 +117,7 @@ func (t *TCP) share(p *pcb, f func(*sockOptions)) error {
 	return nil
 }
 
-func (t *TCP) setCongestion(p *pcb, value []byte) error {
+func (t *TCP) setCongestion(i uint32, p *pcb, value []byte) error {
 	if n := slices.Index(value, 0); n >= 0 {
 		value = value[:n]
 	}
@@ -126,7 +128,11 @@ func (t *TCP) setCongestion(p *pcb, value []byte) error {
 	if p.state.in(statesSynced) {
 		t.rec.SetCC(&p.rec, id)
 	}
-	return t.share(p, func(o *sockOptions) { o.cc = id })
+	if err := t.share(p, func(o *sockOptions) { o.cc = id }); err != nil {
+		return err
+	}
+	t.setPacing(i, p)
+	return nil
 }
 
 func (t *TCP) setLinger(p *pcb, value []byte) error {

@@ -38,6 +38,8 @@ func (t *TCP) Option(h stack.Handle, level, name int, value []byte) (int, error)
 			binary.NativeEndian.PutUint32(b[4:], uint32(o.linger))
 		}
 		return copy(value, b[:]), nil
+	case level == unix.SOL_SOCKET && name == unix.SO_MAX_PACING_RATE:
+		return maxPacing(o, value), nil
 	}
 	v, err := t.intOption(p, o, level, name)
 	if err != nil {

@@ -39,6 +39,7 @@ type sysctls struct {
 	insecureSYN            int
 	ackStretch             int
 	sockBufMost            int
+	pacing                 int
 	ecnRetries             int
 	dropOptions            int
 	rtoSlop                int
@@ -105,6 +106,7 @@ var sysctlTable = []sysctl{
 	{"net.inet.tcp.minmss", "least segment size that a peer or a path can ask for", 88, 1220, func(s *sysctls) *int { return &s.mssMin }},
 	toggle("net.inet.tcp.path_mtu_discovery", "take note of ICMP about too long packets (RFC 1191, 8201)", func(s *sysctls) *int { return &s.pmtud }),
 	{"net.inet.tcp.blackhole", "give no RST to a SYN (1) or any segment (2) for a port where nobody listens", 0, 2, func(s *sysctls) *int { return &s.blackhole }},
+	toggle("net.inet.tcp.pacing", "pace all connections, not only those whose congestion control or SO_MAX_PACING_RATE asks for it", func(s *sysctls) *int { return &s.pacing }),
 	toggle("net.inet.tcp.drop_synfin", "drop segments with SYN and FIN", func(s *sysctls) *int { return &s.dropSynFin }),
 	toggle("net.inet.tcp.insecure_rst", "believe any RST in the window (RFC 793), not only the very next number (RFC 5961 §3.2)", func(s *sysctls) *int { return &s.insecureRST }),
 	toggle("net.inet.tcp.insecure_syn", "reset a connection by a SYN in the window (RFC 793) instead of a challenge (RFC 5961 §4.2)", func(s *sysctls) *int { return &s.insecureSYN }),

@@ -54,6 +54,7 @@ type TCP struct {
 	listens slab[listener]
 	binds   bindings
 	opts    optionSets
+	extras  slab[extra]
 	dests   destCache
 
 	dirty   []uint32 // PCBs with something to send
@@ -77,6 +78,10 @@ type TCP struct {
 	timeWaits uint32
 	orphans   uint32
 	leaveISN  uint32 // SND.NXT of the incarnation that the SYN at hand replaces
+
+	burst     int    // bytes left of the burst at hand, of a paced connection
+	waited    bool   // which waited for its time
+	burstRate uint64 // and its rate, 0: unknown
 
 	dsack      recovery.Block // to be told by the ACK that is written now
 	dsackLater recovery.Block // found in the segment at hand
@@ -146,6 +151,7 @@ func New(st *stack.Stack, network stack.Network, cfg Config) (*TCP, error) {
 		func() error { return t.listens.open(min(conns, 1<<16)) },
 		func() error { return t.binds.open(min(conns, 1<<20)) },
 		func() error { return t.opts.open(min(conns, 1<<20)) },
+		func() error { return t.extras.open(conns) },
 	} {
 		if err := open(); err != nil {
 			t.Destroy()
@@ -178,6 +184,7 @@ func (t *TCP) Destroy() error {
 	t.listens.close()
 	t.binds.close()
 	t.opts.close()
+	t.extras.close()
 	t.loop.close()
 	return t.rec.Close()
 }

@@ -73,8 +73,9 @@ func (t *TCP) fire(i uint32, p *pcb) {
 	if p.state == stateFree {
 		return
 	}
+	t.firePace(i, p)
 	next := stack.Never
-	for _, at := range [...]int64{p.timeLoss, p.timeAck, p.timeKeep} {
+	for _, at := range [...]int64{p.timeLoss, p.timeAck, p.timeKeep, t.paceAt(p)} {
 		if at != 0 && at < next {
 			next = at
 		}
@@ -124,7 +125,9 @@ func (t *TCP) sendProbe(i uint32, p *pcb, seq, n uint32) {
 		}
 	}
 	if seq != p.rec.Nxt {
-		t.sendAgain(i, p, seq, n, recovery.SendProbe)
+		if t.sendAgain(i, p, seq, n, recovery.SendProbe) && p.flags&flagPaced != 0 {
+			t.charge(p, n)
+		}
 		return
 	}
 	next, ok := t.transmit(p, seq, ackFlags(n == p.unsent()), int(n), p.nxt())
@@ -141,6 +144,9 @@ func (t *TCP) sendProbe(i uint32, p *pcb, seq, n uint32) {
 	}
 	p.setNxt(next)
 	p.dataOut++
+	if p.flags&flagPaced != 0 {
+		t.charge(p, n)
+	}
 }
 
 // exhausted tells whether a connection without progress is to be given up (RFC 9293 §3.8.3, RFC 5482), and why.

@@ -12,6 +12,9 @@ const (
 	SendProbe
 	// SendLast: the send queue is empty after it (rate samples: the application limits).
 	SendLast
+	// SendWaited: it was kept waiting although the windows permitted it (pacing): if nothing was in flight meanwhile,
+	// it was not for want of data.
+	SendWaited
 )
 
 // Block is one SACK block: the bytes [Start, End) arrived.

@@ -57,13 +57,16 @@ func (e *Engine) begin(s *State, n, t uint32, flags SendFlags) *flight {
 	f, r := e.flights.at(i), e.rec(j)
 	f.scoreboard = scoreboard{}
 	f.head, f.tail, f.sent.first, f.sent.last, f.records = j, j, j, j, 1
-	f.fack, f.rtoFrom, f.appLimited, f.flags = s.Una, t, s.delivered, flightAppLimited
+	f.fack, f.rtoFrom, f.appLimited = s.Una, t, s.delivered
 	f.deliveredAt, f.firstSent = t, t
 	r.seq, r.end = s.Nxt, s.Nxt+n
 	r.next, r.prev, r.later, r.sooner = 0, 0, 0, 0
 	r.sent, r.delivered, r.deliveredAt, r.firstSent = t, s.delivered, t, t
 	r.lostTotal, r.inFlight = s.lostTotal, n
-	r.flags = recAppLimited | s.kind(n, flags)
+	f.flags, r.flags = flightAppLimited, recAppLimited|s.kind(n, flags)
+	if flags&SendWaited != 0 {
+		f.flags, r.flags = 0, r.flags&^recAppLimited
+	}
 	return f
 }
 
