@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -19,10 +20,14 @@ import (
 //
 // so it is for programs that read their command line themselves.
 func Control(cfg *config.Config, name string, out io.Writer) error {
+	return ask(cfg.DPDK.FilePrefix, name, out)
+}
+
+func ask(prefix, name string, out io.Writer) error {
 	if !slices.Contains(control.Commands, name) {
 		return fmt.Errorf("command %q: must be one of %s", name, strings.Join(control.Commands, ", "))
 	}
-	c, err := control.Dial(cfg.DPDK.FilePrefix)
+	c, err := control.Dial(prefix)
 	if err != nil {
 		return err
 	}
@@ -33,6 +38,13 @@ func Control(cfg *config.Config, name string, out io.Writer) error {
 	}
 	if status != nil {
 		return status.Print(out, time.Now())
+	}
+	if name == control.CommandStop { // the socket's directory is the last that goes
+		for start := time.Now(); time.Since(start) < 5*time.Second; time.Sleep(5 * time.Millisecond) {
+			if _, err := os.Stat(control.Path(prefix)); err != nil {
+				break
+			}
+		}
 	}
 	return nil
 }
@@ -57,9 +69,14 @@ func command(out io.Writer) (handled bool, err error) {
 	if set.NArg() > 0 {
 		return true, fmt.Errorf("%s: unexpected argument %q", args[0], set.Arg(0))
 	}
-	cfg, err := findConfig()
+	name, text, err := configText()
 	if err != nil {
 		return true, err
 	}
-	return true, Control(cfg, args[0], out)
+	// A mistake in the file must not keep anybody from stopping the program.
+	prefix, err := config.FilePrefix(name, text)
+	if err != nil {
+		return true, err
+	}
+	return true, ask(prefix, args[0], out)
 }

@@ -50,14 +50,24 @@ func findConfig() (*config.Config, error) {
 	if part != nil {
 		return config.Parse(part.Name, part.Config)
 	}
+	name, text, err := configText()
+	if err != nil {
+		return nil, err
+	}
+	return config.Parse(name, text)
+}
+
+// configText is the text of the config file that Run says.
+func configText() (name string, text []byte, err error) {
 	for _, path := range []string{configFile, os.Getenv("FSTACK_CONFIG")} {
 		if path != "" {
-			return config.Load(path)
+			text, err = config.Read(path)
+			return path, text, err
 		}
 	}
-	cfg, err := config.Load("config.ini")
+	text, err = config.Read("config.ini")
 	if errors.Is(err, fs.ErrNotExist) {
-		return config.Parse("(built-in) config.ini", defaultConfig)
+		return "(built-in) config.ini", defaultConfig, nil
 	}
-	return cfg, err
+	return "config.ini", text, err
 }

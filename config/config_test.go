@@ -223,3 +223,16 @@ func TestFStackFile(t *testing.T) {
 		t.Errorf("%d sysctls, want 33", len(c.Sysctl))
 	}
 }
+
+func TestFilePrefix(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                    "fstack",
+		"[dpdk]\nfile_prefix=one\n" + minimal: "one",
+		"rubbish\n[dpdk]\n file_prefix = two ; a comment\n[port0": "two",
+		"[dpdk]\nfile_prefix=../x\n":                              "",
+	} {
+		if got, err := FilePrefix("c.ini", []byte(text)); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v; want %q", text, got, err, want)
+		}
+	}
+}

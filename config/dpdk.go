@@ -112,7 +112,7 @@ func pciDevices(v string) (devices []string, err error) {
 
 // stackSection reads [dpdk] and [stack], which speak of the same things here and there.
 func (f *file) stackSection(c *Config) {
-	c.DPDK = DPDK{Lcores: []int{0}, FilePrefix: "fstack", Promiscuous: true, ports: []int{0}, logPrefix: "./f-stack-"}
+	c.DPDK = DPDK{Lcores: []int{0}, FilePrefix: defaultPrefix, Promiscuous: true, ports: []int{0}, logPrefix: "./f-stack-"}
 	apply(f, "dpdk", &c.DPDK, dpdkKeys)
 	if v, ok := f.values["dpdk"]["lcore_mask"]; ok && v == "" {
 		f.fail("dpdk", "lcore_mask", "is empty; set a bit for each lcore, in hexadecimal digits, e.g. 3 for lcores 0 and 1")

@@ -43,6 +43,9 @@ func (c *Client) Call(r Request, say func(line string)) (*Status, error) {
 	}
 	for {
 		line, err := c.in.ReadBytes('\n')
+		if errors.Is(err, io.EOF) && r.Command == CommandStop {
+			return nil, nil // as it was asked to
+		}
 		if errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("%s: the program ended before it had answered", r.Command)
 		}

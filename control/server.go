@@ -162,6 +162,9 @@ func (s *Server) answer(ctx context.Context, c *net.UnixConn, line string) (more
 		return false
 	}
 	status, err := s.handler(ctx, r, func(line string) { put(Reply{Line: line}) })
+	if ctx.Err() != nil { // nobody to tell, or the server is closed: what has come of it is not known
+		return false
+	}
 	reply := Reply{End: true, Status: status}
 	if err != nil {
 		reply.Error = err.Error()
