@@ -62,13 +62,13 @@ func (s *slab[T]) extend() uint32 {
 		return 0
 	}
 	if i >= s.ready {
-		var v T
-		from := int(s.ready) * int(unsafe.Sizeof(v)) &^ (slabStep - 1)
-		to := min(from+slabStep, len(s.raw))
+		size := int(unsafe.Sizeof(s.mem[0]))
+		from := int(s.ready) * size &^ (slabStep - 1)
+		to := min((int(i+1)*size+slabStep-1)&^(slabStep-1), len(s.raw)) // i may lie across two steps
 		if unix.Mprotect(s.raw[from:to], unix.PROT_READ|unix.PROT_WRITE) != nil {
 			return 0
 		}
-		s.ready = uint32(to / int(unsafe.Sizeof(v)))
+		s.ready = uint32(to / size)
 	}
 	s.fresh++
 	s.used++
