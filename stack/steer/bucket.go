@@ -60,20 +60,24 @@ func (m *Map) Shares(dst []int) {
 	}
 }
 
-// Join takes a worker's slot into service: the buckets of its index become its, and who has had them stays known for the
-// connections that it has. A slot of the other generation with the same index drains from now on. It gives a worker that
-// was started again its share back, and it is a step of the change to a new generation. Only the supervisor calls it.
-func (m *Map) Join(s int) {
-	for other := m.Index(s); other < m.Supervisor(); other += m.Lcores() {
-		if other != s && m.State(other) == Serving {
-			m.SetState(other, Draining)
-		}
-	}
-	m.SetState(s, Serving)
+// Join takes workers' slots into service: the buckets of its index become a slot's, and who has had them stays known for
+// the connections that it has. A slot of the other generation with the same index drains from now on. It gives a worker
+// that was started again its share back, and it is a step of the change to a new generation. Workers that start at the
+// same time had better join in one call, or those that come first are former owners of the others' buckets for ever.
+// Only the supervisor calls it.
+func (m *Map) Join(slots ...int) {
 	chains := m.snapshot()
-	for b, c := range chains {
-		if b%m.Lcores() == m.Index(s) {
-			chains[b] = c.push(s)
+	for _, s := range slots {
+		for other := m.Index(s); other < m.Supervisor(); other += m.Lcores() {
+			if other != s && m.State(other) == Serving {
+				m.SetState(other, Draining)
+			}
+		}
+		m.SetState(s, Serving)
+		for b, c := range chains {
+			if b%m.Lcores() == m.Index(s) {
+				chains[b] = c.push(s)
+			}
 		}
 	}
 	m.publish(chains)

@@ -16,7 +16,7 @@ func (x *Steerer) tcp(at *port, p *packet, handed bool) (to int, count *uint64) 
 		c = x.m.chain(p.hash(at.hash))
 	}
 	place := c.find(x.me)
-	if place < 0 && !handed && c.at(0) >= 0 {
+	if place != 0 && !handed && c.at(0) >= 0 {
 		return c.at(0), &x.counters.ToOwner
 	}
 	from := 0

@@ -1,0 +1,5 @@
+//go:build !race
+
+package steer_test
+
+const raced = false
