@@ -15,6 +15,7 @@ const (
 	maxTries    = 6                      // then the connection has failed
 	reopenAfter = 10 * time.Millisecond
 	scanEvery   = 10 * time.Millisecond // how fine the timers are
+	scanParts   = 100                   // in which they are looked at, so that a million connections are no pause
 	maxOpening  = 256                   // connections on their way at once
 	maxSources  = 1 << 10
 )
@@ -24,7 +25,8 @@ type client struct {
 	options
 	dev     stack.Device
 	queue   *stack.Queue
-	offload bool // the device sums TCP segments
+	inside  *inside // the server, if it is in this process
+	offload bool    // the device sums TCP segments
 	now     int64
 	mac     [6]byte
 	gateway [6]byte // the server's, or that of the way to it
@@ -36,9 +38,9 @@ type client struct {
 	mss        uint32
 
 	conns   []conn
-	timers  []int64 // of each connection: when to look after it, 0: never
-	partial [][]byte
-	stride  uint32 // see portBits
+	timers  []int64           // of each connection: when to look after it, 0: never
+	partial map[uint32][]byte // heads of answers that are not whole yet
+	stride  uint32            // see portBits
 	tuples  uint32
 	pending []uint32 // a ring of the slots that have something to send
 	head    uint32
@@ -54,6 +56,7 @@ type client struct {
 	opening     int    // connections on their way
 	established int
 	scanAt      int64
+	scanned     int // the connections before it were looked after in this round
 	stopping    bool
 	scratch     []byte // a frame that came in pieces
 	counters    counters
@@ -62,6 +65,12 @@ type client struct {
 	turnAt      int64         // when the last turn was
 	idle        int64         // nanoseconds of turns without frames
 	cpu         time.Duration // CPU time when the measurement began
+}
+
+// touch has the system back all memory of the client, so that what is used later is not its.
+func (l *client) touch() {
+	clear(l.timers)
+	clear(l.pending)
 }
 
 // newClient prepares a client on a device. ports of the options are valid.
@@ -84,7 +93,7 @@ func newClient(o options, dev stack.Device) (*client, error) {
 	if last := l.lastSource(); sources > 1 && o.to.Addr().Compare(last) <= 0 && o.from.Compare(o.to.Addr()) <= 0 {
 		return nil, fmt.Errorf("%d connections need the source addresses %v to %v, and the server's is among them", slots, o.from, last)
 	}
-	l.conns, l.timers, l.partial = make([]conn, slots), make([]int64, slots), make([][]byte, slots)
+	l.conns, l.timers, l.partial = make([]conn, slots), make([]int64, slots), map[uint32][]byte{}
 	for i := range l.conns {
 		l.conns[i].tuple = uint32(i)
 	}
@@ -148,7 +157,7 @@ func (l *client) turn(clock func() int64) {
 
 // scan looks after the connections whose time has come, and the server's link address.
 func (l *client) scan() {
-	l.scanAt = l.now + int64(scanEvery)
+	l.scanAt = l.now + int64(scanEvery/scanParts)
 	if !l.resolved {
 		if l.now >= l.askAt {
 			l.askAt = l.now + int64(rto)/2
@@ -156,11 +165,16 @@ func (l *client) scan() {
 		}
 		return
 	}
-	for i, at := range l.timers {
+	from := l.scanned
+	l.scanned = min(from+len(l.timers)/scanParts+1, len(l.timers))
+	for i, at := range l.timers[from:l.scanned] {
 		if at != 0 && at <= l.now {
-			l.timers[i] = 0
-			l.expire(uint32(i))
+			l.timers[from+i] = 0
+			l.expire(uint32(from + i))
 		}
+	}
+	if l.scanned == len(l.timers) {
+		l.scanned = 0
 	}
 }
 

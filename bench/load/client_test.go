@@ -137,7 +137,7 @@ func TestLongAnswers(t *testing.T) {
 
 // TestSplitHeads has heads of answers arrive in pieces of any size.
 func TestSplitHeads(t *testing.T) {
-	l := &client{partial: make([][]byte, 1), conns: make([]conn, 1), timers: make([]int64, 1), pending: make([]uint32, 1)}
+	l := &client{partial: map[uint32][]byte{}, conns: make([]conn, 1), timers: make([]int64, 1), pending: make([]uint32, 1)}
 	l.mode = modeKeepAlive
 	text := "HTTP/1.1 200 OK\r\ncontent-length:  5\r\n\r\nhello"
 	for size := 1; size <= len(text); size++ {

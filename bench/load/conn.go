@@ -73,7 +73,7 @@ func (l *client) openSlot(i uint32) {
 	// RFC 9293 §3.4.1: the clock makes it greater than that of the last connection with the same addresses.
 	iss := uint32(l.now >> 6)
 	*c = conn{tuple: next, sndUna: iss, sndNxt: iss, sndMax: iss, begun: l.now, state: opening, queued: c.queued}
-	l.partial[i] = l.partial[i][:0]
+	delete(l.partial, i)
 	l.opening++
 	l.want(i, sendSYN)
 }

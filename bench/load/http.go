@@ -75,7 +75,7 @@ func (l *client) answered(i uint32, c *conn) {
 // readHead reads an answer's head from p, into l.answer, and returns how much of p it is. A head that is not whole yet
 // is kept: then n is 0.
 func (l *client) readHead(i uint32, p []byte) (n int, ok bool) {
-	kept := l.partial[i]
+	kept := l.partial[i] // nearly always there is none in all
 	if len(kept) == 0 && len(l.answer.head) > 0 && bytes.HasPrefix(p, l.answer.head) {
 		return len(l.answer.head), true
 	}
@@ -88,7 +88,9 @@ func (l *client) readHead(i uint32, p []byte) (n int, ok bool) {
 		l.partial[i] = append(kept, p...)
 		return 0, len(all) < maxHead
 	}
-	l.partial[i] = kept[:0]
+	if len(kept) > 0 {
+		delete(l.partial, i)
+	}
 	end += 4
 	if !l.answer.read(all[:end]) {
 		return 0, false

@@ -43,6 +43,9 @@ func load(o options) (err error) {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	go func() { <-signals; stop.Store(true) }()
 
+	if o.device == inMemory {
+		return loadInside(o, stop.Load)
+	}
 	port, queue, err := openDevice(&o)
 	defer func() { err = errors.Join(err, dpdk.Cleanup()) }()
 	if err != nil {
@@ -57,17 +60,52 @@ func load(o options) (err error) {
 	}
 	runtime.GC()
 	debug.SetGCPercent(-1) // nothing is allocated from here on
-	epoch := time.Now()
-	clock := func() int64 { return int64(time.Since(epoch)) }
 	up := func() bool {
 		s, err := port.LinkStatus()
 		return err == nil && s.Up
 	}
-	r, err := l.run(clock, up, stop.Load)
+	r, err := l.run(realClock(), up, stop.Load)
 	if r.Seconds > 0 {
 		err = errors.Join(err, r.print(os.Stdout))
 	}
 	return err
+}
+
+// realClock returns a clock of nanoseconds that does not begin at zero.
+func realClock() func() int64 {
+	epoch := time.Now().Add(-time.Hour)
+	return func() int64 { return int64(time.Since(epoch)) }
+}
+
+// loadInside measures a server in this process.
+func loadInside(o options, interrupted func() bool) error {
+	if err := pin(o.lcore); err != nil {
+		return err
+	}
+	debug.SetGCPercent(-1) // but for what -gc asks for
+	clock := realClock()
+	s, err := newInside(&o, clock)
+	if err != nil {
+		return err
+	}
+	l, err := newClient(o, s)
+	if err != nil {
+		return err
+	}
+	l.touch()
+	l.inside, s.empty = s, resident()
+	if o.gc > 0 {
+		go func() {
+			for range time.Tick(o.gc) {
+				runtime.GC()
+			}
+		}()
+	}
+	r, err := l.run(clock, func() bool { return true }, interrupted)
+	if r.Seconds > 0 {
+		err = errors.Join(err, r.print(os.Stdout))
+	}
+	return errors.Join(err, s.failed)
 }
 
 // openDevice starts EAL, with hugepages if it can be, and opens the device.

@@ -39,11 +39,22 @@ type options struct {
 	mtu        int
 	path, host string
 	request    []byte
+
+	tcp string // of a server inMemory
+	tso bool
+	gc  time.Duration
 }
+
+// inMemory is the device that has its server in this process.
+const inMemory = "memory"
 
 const usage = `load asks an HTTP server over a DPDK device as fast as it answers, and prints one line of JSON.
 
 	load -device net_vhost0,iface=/run/vhost.sock -from 192.168.1.1 -to 192.168.1.2:80 -conns 64
+
+With -device memory it asks a server in this process, and tells that one's part of the time:
+
+	load -device memory -from 10.1.0.1 -to 10.0.0.1:80 -conns 1000 -idle-conns 1000000
 
 Modes:
 	keep-alive  each connection asks again and again; latency from request to end of answer
@@ -61,6 +72,9 @@ func parse(args []string, out io.Writer) (o options, err error) {
 	f.Usage = func() { io.WriteString(out, usage); f.PrintDefaults() }
 	var from, to, via string
 	f.StringVar(&o.device, "device", "", "device and its `arguments`, as net_vhost0,iface=/run/vhost.sock or virtio_user0,path=/run/vhost.sock,queue_size=1024")
+	f.StringVar(&o.tcp, "tcp", "fstack", "with -device memory, the server's TCP: fstack or netstack")
+	f.BoolVar(&o.tso, "tso", false, "with -device memory, frames of up to 64 KB")
+	f.DurationVar(&o.gc, "gc", 0, "with -device memory, how often to collect garbage (0: never)")
 	f.IntVar(&o.lcore, "lcore", 1, "CPU to run on")
 	f.IntVar(&o.memory, "memory", 256, "memory in MB")
 	f.BoolVar(&o.noHuge, "no-huge", false, "do without hugepages; else they are used when enough are free")
@@ -123,6 +137,12 @@ func (o *options) check() error {
 		return fmt.Errorf("-mode %s: must be keep-alive, connect, sink or source", o.mode)
 	}
 	switch {
+	case o.tcp != "fstack" && o.tcp != "netstack":
+		return fmt.Errorf("-tcp %s: must be fstack or netstack", o.tcp)
+	case o.gc < 0:
+		return fmt.Errorf("-gc %v: must not be negative", o.gc)
+	case o.device != inMemory && (o.gc > 0 || o.tso):
+		return errors.New("-gc and -tso: are for -device memory")
 	case o.device == "":
 		return errors.New("-device is missing: which device is the link to the server? (-h shows an example)")
 	case o.from == o.to.Addr():

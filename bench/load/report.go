@@ -57,6 +57,7 @@ type report struct {
 	Failures    uint64            `json:"failures"`
 	Latency     latency           `json:"latency_us"`
 	Counters    map[string]uint64 `json:"counters"`
+	Server      *serverReport     `json:"server,omitempty"` // if it is in this process
 }
 
 // latency is in microseconds.
@@ -71,7 +72,11 @@ type latency struct {
 
 // measure begins to measure: what was counted before is forgotten.
 func (l *client) measure() {
-	l.counters, l.latency, l.idle, l.cpu = counters{}, histogram{}, 0, cpuTime()
+	l.counters, l.latency, l.idle = counters{}, histogram{}, 0
+	if l.inside != nil {
+		l.inside.begin()
+	}
+	l.cpu = cpuTime()
 }
 
 // cpuTime is how long the calling thread has run.
@@ -98,6 +103,9 @@ func (l *client) report(d time.Duration) report {
 	}
 	if c.Requests > 0 {
 		r.BusyNanos = float64(int64(d)-l.idle) / float64(c.Requests)
+	}
+	if l.inside != nil {
+		r.Server = l.inside.report(d, r.CPUShare, c.Requests, len(l.conns))
 	}
 	if h.count > 0 {
 		us := func(ns int64) float64 { return float64(ns) / 1e3 }
