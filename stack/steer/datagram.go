@@ -29,9 +29,9 @@ func (x *Steerer) StrayDatagram(n int, proto uint8, src, dst netip.Addr, transpo
 	to := x.me
 	switch p.kind {
 	case kindTCP:
-		to, _ = x.tcp(at, &p, false)
+		to, _ = x.tcp(at, &p, fromHere)
 	case kindUDP:
-		to, _ = x.udp(at, &p)
+		to, _ = x.udp(at, &p, fromHere)
 	}
 	if to == x.me || to < 0 {
 		x.counters.Here++

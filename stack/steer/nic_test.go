@@ -1,6 +1,7 @@
 package steer_test
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -14,12 +15,16 @@ import (
 // nic is a network card of several queues at the end of a wire, and the mesh between those who poll them.
 type nic struct {
 	end     *simnet.End
-	pick    func(frame []byte) int // the queue that receives a frame
-	backlog [][][]byte             // by queue
-	pairs   []*pair                // by slot; nil: nobody is there
-	learned map[flow]int           // the queue that has sent to a flow last
-	sent    []int                  // frames by queue
-	crossed int                    // frames handed over, copies of broadcasts and multicasts not counted
+	pick    func(frame []byte) int  // the queue that receives a frame
+	backlog [][][]byte              // by queue
+	pairs   []*pair                 // by slot; nil: nobody is there
+	learned map[flow]int            // the queue that has sent to a flow last
+	sent    []int                   // frames by queue
+	crossed int                     // TCP and UDP packets handed over
+	seen    func(frame []byte)      // is shown what is sent
+	drop    func(frame []byte) bool // loses of it
+	lose    func(frame []byte) bool // loses of what arrives
+	cut     int                     // if not zero: arriving TCP and UDP packets are cut into fragments of so many bytes
 }
 
 // flow is a TCP or UDP flow as it is received.
@@ -101,14 +106,24 @@ func (n *nic) pump() {
 			return
 		}
 		for i := range rx {
-			b := append([]byte(nil), rx[i].Bytes()...)
-			q := n.pick(b)
-			n.backlog[q] = append(n.backlog[q], b)
+			if n.lose != nil && n.lose(rx[i].Bytes()) {
+				continue
+			}
+			for _, b := range fragment(append([]byte(nil), rx[i].Bytes()...), n.cut) {
+				q := n.pick(b)
+				n.backlog[q] = append(n.backlog[q], b)
+			}
 		}
 	}
 }
 
 func (n *nic) send(queue int, f *stack.Frame) {
+	if n.seen != nil {
+		n.seen(f.Bytes())
+	}
+	if n.drop != nil && n.drop(f.Bytes()) {
+		return
+	}
 	out := n.end.Queue().Alloc()
 	if out == nil {
 		n.end.Flush()
@@ -184,7 +199,7 @@ func (p *pair) Hand(frame []stack.Frame, to int, flags stack.FrameFlags) bool {
 	if t == nil || t == p || t.full {
 		return false
 	}
-	if frame[0].Bytes()[0]&1 == 0 {
+	if f, ok := flowOf(frame[0].Bytes()); ok && (f.proto == wire.ProtoTCP || f.proto == wire.ProtoUDP) {
 		p.nic.crossed++
 	}
 	for i := range frame {
@@ -211,4 +226,42 @@ func (p *pair) Inject(b []byte, to int, flags stack.FrameFlags) bool {
 		t.inbox = append(t.inbox, f)
 	}
 	return true
+}
+
+var fragments uint32 // identifies datagrams
+
+// fragment cuts a TCP or UDP packet into fragments of size bytes of payload, a multiple of 8.
+func fragment(b []byte, size int) (all [][]byte) {
+	f, ok := flowOf(b)
+	if size == 0 || !ok || f.piece || f.src.Port() == 0 {
+		return [][]byte{b}
+	}
+	head := 14 + wire.IPv4Len
+	if f.src.Addr().Is6() {
+		head = 14 + wire.IPv6Len
+	} else {
+		b = b[:14+wire.IPv4At(b[14:]).TotalLen()]
+	}
+	fragments++
+	for payload, off := b[head:], 0; off < len(payload); off += size {
+		part := payload[off:min(off+size, len(payload))]
+		p := append([]byte(nil), b[:head]...)
+		more := uint16(0)
+		if off+len(part) < len(payload) {
+			more = 1
+		}
+		if f.src.Addr().Is4() {
+			ip := wire.IPv4At(p[14:])
+			ip.Set(0, len(part), uint16(fragments), more*wire.IPv4MF|uint16(off/8), 64, f.proto, ip.Src(), ip.Dst())
+			ip.SetChecksum()
+		} else {
+			p[20] = 44
+			binary.BigEndian.PutUint16(p[18:20], uint16(8+len(part)))
+			p = append(p, f.proto, 0)
+			p = binary.BigEndian.AppendUint16(p, uint16(off)|more)
+			p = binary.BigEndian.AppendUint32(p, fragments)
+		}
+		all = append(all, append(p, part...))
+	}
+	return all
 }

@@ -6,8 +6,8 @@ package steer
 // other segment goes the round of those who may have its connection: the bucket's chain from the owner on, then, in
 // their order, the slots with connections that came to be elsewhere. Each who is handed it passes it on to the next;
 // the last answers. It ends, since a place in the round never goes back.
-func (x *Steerer) tcp(at *port, p *packet, handed bool) (to int, count *uint64) {
-	direct := at.Hardware && !handed && x.m.State(x.me) == Serving // where the device puts a frame, there it belongs
+func (x *Steerer) tcp(at *port, p *packet, from source) (to int, count *uint64) {
+	direct, handed := x.direct(at, from), from == fromSlot
 	if p.opens {
 		return x.open(at, p, handed, direct)
 	}
@@ -19,20 +19,34 @@ func (x *Steerer) tcp(at *port, p *packet, handed bool) (to int, count *uint64) 
 	if place != 0 && !handed && c.at(0) >= 0 {
 		return c.at(0), &x.counters.ToOwner
 	}
-	from := 0
+	next := 0
 	if place >= 0 {
 		if place+1 < chainLength && c.at(place+1) >= 0 {
 			return c.at(place + 1), &x.counters.ToFormer
 		}
 	} else if handed {
-		from = x.me + 1
+		next = x.me + 1
 	}
-	for s := from; s < x.m.Supervisor(); s++ {
+	for s := next; s < x.m.Supervisor(); s++ {
 		if s != x.me && c.find(s) < 0 && x.m.Port(s, TCPForeign, p.local()) && x.m.Living(s) {
 			return s, &x.counters.ToListener
 		}
 	}
 	return x.me, nil
+}
+
+// source is where a packet came from.
+type source uint8
+
+const (
+	fromDevice source = iota
+	fromSlot          // another slot has handed it over
+	fromHere          // it was reassembled or unwrapped here, wherever its pieces came from
+)
+
+// direct tells whether a packet of a flow belongs here because the device has put it here.
+func (x *Steerer) direct(at *port, from source) bool {
+	return at.Hardware && from == fromDevice && x.m.State(x.me) == Serving
 }
 
 // open is tcp for a SYN.
@@ -65,9 +79,9 @@ func (x *Steerer) open(at *port, p *packet, handed, direct bool) (to int, count 
 }
 
 // udp is the slot that a datagram goes to: the owner of its flow if it has the port, else one that has.
-func (x *Steerer) udp(at *port, p *packet) (to int, count *uint64) {
+func (x *Steerer) udp(at *port, p *packet, from source) (to int, count *uint64) {
 	owner := x.me
-	if !at.Hardware || x.m.State(x.me) != Serving {
+	if !x.direct(at, from) {
 		if o := x.m.chain(p.hash(at.hash)).at(0); o >= 0 {
 			owner = o
 		}

@@ -16,8 +16,8 @@ import (
 // Steer implements stack.Steering. In the supervisor's slot true also means that a frame found no worker.
 func (x *Steerer) Steer(n int, frame []stack.Frame) bool {
 	p, port := x.look(n, frame)
-	handed := frame[0].Flags&stack.RxHanded != 0
-	if handed && p.kind != kindTCP {
+	from := sourceOf(frame)
+	if from == fromSlot && p.kind != kindTCP {
 		return x.stay(port, frame)
 	}
 	switch p.kind {
@@ -28,7 +28,7 @@ func (x *Steerer) Steer(n int, frame []stack.Frame) bool {
 	case kindFragment:
 		return x.hand(port, frame, x.m.chain(p.hash(port.hash)).at(0), &x.counters.Fragments)
 	case kindUDP:
-		to, count := x.udp(port, &p)
+		to, count := x.udp(port, &p, from)
 		return x.hand(port, frame, to, count)
 	case kindError:
 		return x.quoted(port, frame, &p)
@@ -36,7 +36,7 @@ func (x *Steerer) Steer(n int, frame []stack.Frame) bool {
 		if !x.minder && (x.HasTCP == nil || x.hasTCP(n, &p)) {
 			break // a layer before has looked, or unwraps the segment and looks; or it is here
 		}
-		to, count := x.tcp(port, &p, handed)
+		to, count := x.tcp(port, &p, from)
 		return x.hand(port, frame, to, count)
 	}
 	return x.stay(port, frame)
@@ -48,8 +48,15 @@ func (x *Steerer) Stray(n int, frame []stack.Frame) bool {
 	if p.kind != kindTCP {
 		return x.stay(port, frame)
 	}
-	to, count := x.tcp(port, &p, frame[0].Flags&stack.RxHanded != 0)
+	to, count := x.tcp(port, &p, sourceOf(frame))
 	return x.hand(port, frame, to, count)
+}
+
+func sourceOf(frame []stack.Frame) source {
+	if frame[0].Flags&stack.RxHanded != 0 {
+		return fromSlot
+	}
+	return fromDevice
 }
 
 // look parses a frame of one of the ports that are steered.

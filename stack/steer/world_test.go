@@ -443,5 +443,35 @@ func (w *world) open(n int, port uint16) (conns []*conn) {
 		conns = append(conns, w.client.connect(netip.AddrPortFrom(ip, port), 0))
 	}
 	w.all("connect", conns, func(c *conn) bool { return c.up })
+	w.sleep(time.Millisecond) // until they are accepted
 	return conns
+}
+
+// datagram opens a UDP socket, bound if the port is not zero and connected if the remote is valid.
+func (a *app) datagram(ip netip.Addr, port uint16, remote netip.AddrPort) stack.Handle {
+	a.world.Helper()
+	h, err := a.packets.Open(family(ip), unix.SOCK_DGRAM, 0)
+	a.world.ok(err)
+	if port != 0 {
+		a.world.ok(a.packets.Bind(h, netip.AddrPortFrom(ip, port)))
+	}
+	if remote.IsValid() {
+		a.world.ok(a.packets.Connect(h, remote))
+	}
+	return h
+}
+
+// reflect answers datagrams that a socket has got with the app's name and what they hold, and returns how many.
+func (a *app) reflect(h stack.Handle) (n int) {
+	buf := make([]byte, 65536)
+	for {
+		k, from, err := a.packets.RecvFrom(h, buf, 0)
+		if err != nil {
+			return n
+		}
+		n++
+		if _, err := a.packets.SendTo(h, append([]byte(a.name+" "), buf[:k]...), from, 0); err != nil {
+			a.world.Errorf("%s answers %v: %v", a.name, from, err)
+		}
+	}
 }
