@@ -35,7 +35,7 @@ const (
 
 // Loop turns the stack until stop is closed, and flushes what is to be sent.
 func (s *Stack) Loop(idle Idle, stop <-chan struct{}) error {
-	if err := s.rest.open(s.ports); err != nil {
+	if err := s.rest.open(s.ports, s.sleepers); err != nil {
 		return err
 	}
 	defer s.rest.close()

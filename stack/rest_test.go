@@ -3,6 +3,7 @@ package stack
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,7 +12,7 @@ import (
 func TestLateKickWritesNowhere(t *testing.T) {
 	for range 200 {
 		var r rest
-		if err := r.open(nil); err != nil {
+		if err := r.open(nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		var kicks, ready sync.WaitGroup
@@ -46,5 +47,58 @@ func TestLateKickWritesNowhere(t *testing.T) {
 		if t.Failed() {
 			return
 		}
+	}
+}
+
+// changing is a Sleeper with another descriptor from time to time.
+type changing struct{ fd int }
+
+func (c *changing) RxFD() int        { return c.fd }
+func (c *changing) ArmRx(bool) error { return nil }
+
+// TestOtherSleeper: what is no port wakes the loop, also after its descriptor has changed, and by one that two have.
+func TestOtherSleeper(t *testing.T) {
+	event := func() int {
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		return fd
+	}
+	a, b := &changing{event()}, &changing{-1}
+	var r rest
+	if err := r.open(nil, []Sleeper{a, b}); err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	wakes := func(fd int, want bool) {
+		t.Helper()
+		if err := r.arm(true); err != nil {
+			t.Fatal(err)
+		}
+		one := [8]byte{1}
+		unix.Write(fd, one[:])
+		start := time.Now()
+		r.wait(300 * time.Millisecond)
+		if got := time.Since(start) < 200*time.Millisecond; got != want {
+			t.Errorf("descriptor %d: woken %v, want %v", fd, got, want)
+		}
+		unix.Read(fd, one[:])
+	}
+	first, second := a.fd, event()
+	wakes(first, true)
+	a.fd = second
+	wakes(first, false)
+	wakes(second, true)
+	b.fd = second // both have it
+	wakes(second, true)
+	a.fd = -1
+	wakes(second, true)
+	b.fd = first
+	wakes(second, false)
+	wakes(first, true)
+	if r.max != restMax {
+		t.Errorf("sleeps of at most %v: what is no port may have no descriptor", r.max)
 	}
 }

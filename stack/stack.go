@@ -10,7 +10,8 @@ type Stack struct {
 	mu       sync.Mutex
 	ports    []Device
 	layers   []Layer
-	steering Steering // nil: no other lcore
+	sleepers []Sleeper // beside the ports
+	steering Steering  // nil: no other lcore
 	sinks    [256]Sink
 	nsinks   int
 	counters Counters
