@@ -38,7 +38,8 @@ type bindings struct {
 	slab[binding]
 	heads []uint32 // by port
 	mem   []byte
-	bound func(port uint16, on bool) // Config.Bound
+
+	bound, connecting func(port uint16, on bool) // of Config
 }
 
 func (b *bindings) open(limit int) error {
@@ -164,6 +165,9 @@ func (b *bindings) drop(i uint32, s sharing) {
 		link = &b.at(*link).next
 	}
 	*link = n.next
+	if b.heads[n.port] == 0 && b.connecting != nil {
+		b.connecting(n.port, false)
+	}
 	b.release(i)
 }
 

@@ -33,6 +33,9 @@ type Config struct {
 	// Bound, if set, is told of a connect from a port that was bound by name, and when no socket or connection is left
 	// that was or that came from a listener. It may be told the same twice.
 	Bound func(port uint16, on bool)
+	// Connecting, if set, is told when connect has chosen a local port and when nothing is left on it. It may be told
+	// the same twice.
+	Connecting func(port uint16, on bool)
 }
 
 // TCP is the transport of one stack.
@@ -158,7 +161,7 @@ func New(st *stack.Stack, network stack.Network, cfg Config) (*TCP, error) {
 			return nil, fmt.Errorf("tcp: %w", err)
 		}
 	}
-	t.binds.bound = cfg.Bound
+	t.binds.bound, t.binds.connecting = cfg.Bound, cfg.Connecting
 	t.wheel.pcbs = &t.pcbs
 	t.wheel.now = uint64(st.Clock().Now()) >> tickBits
 	t.opts.init(defaultOptions())
