@@ -15,7 +15,8 @@ const (
 	maxTries    = 6                      // then the connection has failed
 	reopenAfter = 10 * time.Millisecond
 	scanEvery   = 10 * time.Millisecond // how fine the timers are
-	scanParts   = 100                   // in which they are looked at, so that a million connections are no pause
+	scanParts   = 100                   // in which they are looked at, so that many connections are no pause
+	idleParts   = 5000                  // likewise, of connections that stay idle
 	maxOpening  = 256                   // connections on their way at once
 	maxSources  = 1 << 10
 )
@@ -56,7 +57,8 @@ type client struct {
 	opening     int    // connections on their way
 	established int
 	scanAt      int64
-	scanned     int // the connections before it were looked after in this round
+	scanBusy    int // where to go on
+	scanIdle    int
 	stopping    bool
 	scratch     []byte // a frame that came in pieces
 	counters    counters
@@ -165,17 +167,26 @@ func (l *client) scan() {
 		}
 		return
 	}
-	from := l.scanned
-	l.scanned = min(from+len(l.timers)/scanParts+1, len(l.timers))
-	for i, at := range l.timers[from:l.scanned] {
+	busy := l.options.conns
+	l.scanBusy = l.scanPart(0, busy, l.scanBusy, scanParts)
+	// Those that stay idle are looked at less often, and so do not push the others out of the caches.
+	l.scanIdle = l.scanPart(busy, len(l.timers), l.scanIdle, idleParts)
+}
+
+// scanPart looks at a part of the connections from low to high, from the place at on, and returns the next place.
+func (l *client) scanPart(low, high, at, parts int) int {
+	from := max(low, at)
+	to := min(from+(high-low)/parts+1, high)
+	for i, at := range l.timers[from:to] {
 		if at != 0 && at <= l.now {
 			l.timers[from+i] = 0
 			l.expire(uint32(from + i))
 		}
 	}
-	if l.scanned == len(l.timers) {
-		l.scanned = 0
+	if to == high {
+		return low
 	}
+	return to
 }
 
 // expire sends what was not acknowledged again, or gives up.
