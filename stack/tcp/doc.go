@@ -20,5 +20,5 @@
 //
 // It does not find routes or neighbours, nor unwrap fragments, IP options and extension headers (stack.Network does),
 // and it has no blocking calls, deadlines or descriptors (those are made once, above stack.Sockets). TCP Fast Open and
-// the MD5 and AO options are not supported; segments leave as the windows permit, without pacing.
+// the MD5 and AO options are not supported.
 package tcp

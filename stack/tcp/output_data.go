@@ -43,10 +43,9 @@ func (t *TCP) outputData(i uint32, p *pcb) bool {
 		n = min(n, allow)
 		fin = fin && n == all && n < wnd && (n < allow || n == 0)
 		mss := t.room(p)
-		permitted, push := n, n == all
+		permitted := n
 		if n > mss {
 			n = t.superSegment(p, n, mss)
-			push = (n > mss || count > 0) && permitted-n < mss && permitted != all
 			fin = false
 		} else if n < mss && !fin && !t.maySendShort(p, n, all, wnd) {
 			t.hold(i, p, all, wnd, min(allow, mss))
@@ -56,9 +55,8 @@ func (t *TCP) outputData(i uint32, p *pcb) bool {
 			t.hold(i, p, all, wnd, min(allow, mss))
 			return true
 		}
-		if n == all {
-			push = true
-		}
+		// PSH where the data ends (RFC 9293 §3.9.1.2), and where a window ends a burst of several segments, as on Linux.
+		push := n == all || permitted != all && permitted-n < mss && (n > mss || count > 0)
 		if !t.sendData(i, p, n, fin, n == all, push, now) {
 			return p.state == stateClosed || p.state == stateFree
 		}

@@ -23,6 +23,8 @@ func (t *TCP) Option(h stack.Handle, level, name int, value []byte) (int, error)
 		var b [tcpInfoMost]byte
 		t.info(p, &b)
 		return copy(value, b[:]), nil
+	case level == unix.IPPROTO_TCP && name == unix.TCP_CC_INFO:
+		return 0, nil // as on Linux, of an algorithm that has nothing to tell
 	case level == unix.IPPROTO_TCP && name == unix.TCP_CONGESTION:
 		var b [16]byte // TCP_CA_NAME_MAX
 		name := o.cc.Name()
