@@ -93,7 +93,7 @@ func (n *Netstack) Close(h stack.Handle) error {
 	s.release()
 	s.ep.Close()
 	s.closed.Store(true)
-	s.unused(useListening, useBound, useDatagrams)
+	s.unused(useListening, useBound, useConnecting, useDatagrams)
 	return nil
 }
 

@@ -24,10 +24,11 @@ type Steering interface {
 	TCPPorts(port int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16]
 	UDPPorts(port int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16]
 	OwnUDPPorts(low, high uint16, start uint32) iter.Seq[uint16]
-	// Listening, Bound and Datagrams tell that a local port has a listening TCP socket, a connection from a port chosen
-	// by name, a UDP socket, or has none any more.
+	// Listening, Bound, Connecting and Datagrams tell that a local port has a listening TCP socket, a connection from a
+	// port chosen by name, one from a port that connect has chosen, a UDP socket, or has none any more.
 	Listening(port uint16, on bool)
 	Bound(port uint16, on bool)
+	Connecting(port uint16, on bool)
 	Datagrams(port uint16, on bool)
 }
 
@@ -64,6 +65,7 @@ type steered struct {
 const (
 	useListening = iota
 	useBound
+	useConnecting
 	useDatagrams
 	useKinds
 )
@@ -75,7 +77,7 @@ func (n *Netstack) initUses() {
 				x.Bound(port, false)
 			}
 		}
-		for kind, tell := range [useKinds]func(uint16, bool){x.Listening, bound, x.Datagrams} {
+		for kind, tell := range [useKinds]func(uint16, bool){x.Listening, bound, x.Connecting, x.Datagrams} {
 			n.uses[kind] = use{tell: tell, n: map[uint16]int{}}
 		}
 	}
@@ -144,7 +146,8 @@ func (s *socket) choose(remote tcpip.FullAddress) {
 
 // connectSteered is gVisor's Connect from a port that suits the remote, or with the others told which one it is.
 func (s *socket) connectSteered(to tcpip.FullAddress) tcpip.Error {
-	if s.typ == unix.SOCK_STREAM && !s.unbound() {
+	chosen := s.unbound()
+	if s.typ == unix.SOCK_STREAM && !chosen {
 		if a, e := s.ep.GetLocalAddress(); e == nil && a.Port != 0 {
 			s.uses(useBound)
 			s.n.cfg.Steering.Bound(a.Port, true)
@@ -152,8 +155,11 @@ func (s *socket) connectSteered(to tcpip.FullAddress) tcpip.Error {
 	}
 	s.choose(to)
 	err := s.ep.Connect(to)
-	if s.isUDP() {
+	switch {
+	case s.isUDP():
 		s.uses(useDatagrams)
+	case s.typ == unix.SOCK_STREAM && chosen:
+		s.uses(useConnecting)
 	}
 	return err
 }

@@ -7,14 +7,24 @@ import (
 
 // TCPPorts yields the local ports of [low, high] for which a connection's packets from remote to local, over that port
 // of the stack, come back to this slot: for stack/tcp's Config.Ports. A draining slot gets those that come to it because
-// it had the flow before.
+// it had the flow before. Others who have or have had a flow may still have connections of the same addresses and ports:
+// the ports from which they connect are left out.
 func (x *Steerer) TCPPorts(n int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16] {
-	hash := x.hashOf(n)
 	serves := x.m.State(x.me) == Serving
-	return ports(hash, uint32(x.m.Buckets()), func(bucket uint32) bool {
+	mine := func(bucket uint32) bool {
 		c := x.m.chain(bucket)
 		return c.at(0) == x.me || !serves && c.find(x.me) > 0
-	}, remote, local, low, high, start)
+	}
+	taken := func(bucket uint32, port uint16) bool {
+		c := x.m.chain(bucket)
+		for i := 0; i < chainLength && c.at(i) >= 0; i++ {
+			if s := c.at(i); s != x.me && x.m.Port(s, TCPConnecting, port) {
+				return true
+			}
+		}
+		return false
+	}
+	return ports(x.hashOf(n), uint32(x.m.Buckets()), mine, taken, remote, local, low, high, start)
 }
 
 // UDPPorts is TCPPorts for a UDP socket that is connected, without the ports that other slots have UDP sockets on: a
@@ -74,6 +84,10 @@ func (x *Steerer) Listening(port uint16, on bool) { x.m.SetPort(x.me, TCPListeni
 // Bound says that this slot's TCP connects from a port that was chosen by name, whose packets may come back elsewhere,
 // or that it has nothing on a port any more: for stack/tcp's Config.
 func (x *Steerer) Bound(port uint16, on bool) { x.m.SetPort(x.me, TCPForeign, port, on) }
+
+// Connecting says that this slot's TCP has chosen a port to connect from, or has nothing on it any more: for stack/tcp's
+// Config.
+func (x *Steerer) Connecting(port uint16, on bool) { x.m.SetPort(x.me, TCPConnecting, port, on) }
 
 // Datagrams says that this slot has UDP sockets on a port, or none any more.
 func (x *Steerer) Datagrams(port uint16, on bool) { x.m.SetPort(x.me, UDPBound, port, on) }

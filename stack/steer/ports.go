@@ -9,6 +9,8 @@ const (
 	TCPListening Use = iota
 	// TCPForeign: the slot may have connections at it whose packets arrive at another slot.
 	TCPForeign
+	// TCPConnecting: the slot has connections from it, by its own choice.
+	TCPConnecting
 	// UDPBound: a UDP socket of the slot has it.
 	UDPBound
 	uses

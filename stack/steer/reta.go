@@ -51,11 +51,14 @@ func (r *RSS) Addrs(src, dst netip.Addr) int { return r.Queue(r.hash.Addrs(src, 
 // ports are one solution of L·port = entry ^ hash(0), on the bits that index the RETA, and all sums of it with L's
 // kernel (Toeplitz hash functions, Krawczyk 1994).
 func (r *RSS) Ports(queue int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16] {
-	return ports(r.hash, uint32(len(r.reta)), func(entry uint32) bool { return int(r.reta[entry]) == queue }, remote, local, low, high, start)
+	mine := func(entry uint32) bool { return int(r.reta[entry]) == queue }
+	return ports(r.hash, uint32(len(r.reta)), mine, nil, remote, local, low, high, start)
 }
 
-// ports is Ports for a table of that many entries of which some are mine.
-func ports(hash *Toeplitz, entries uint32, mine func(entry uint32) bool, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16] {
+// ports is Ports for a table of that many entries of which some are mine, less the ports that are taken.
+func ports(hash *Toeplitz, entries uint32, mine func(entry uint32) bool, taken func(entry uint32, port uint16) bool,
+	remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32,
+) iter.Seq[uint16] {
 	return func(yield func(uint16) bool) {
 		mask := entries - 1
 		pos := portsAt(local) + 2 // the reply's destination
@@ -77,7 +80,10 @@ func ports(hash *Toeplitz, entries uint32, mine func(entry uint32) bool, remote 
 			}
 			for k := range kernel {
 				port := p ^ s.combine((k+start/entries)&(kernel-1))
-				if port >= low && port <= high && !yield(port) {
+				if port < low || port > high || taken != nil && taken(entry, port) {
+					continue
+				}
+				if !yield(port) {
 					return
 				}
 			}
