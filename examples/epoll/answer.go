@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -61,8 +63,8 @@ func makeAnswer(status int, date, contentType, more, content string) answer {
 	return answer{[]byte(header + content), len(header)}
 }
 
-// append adds the answer to r.
-func (a *answers) append(out []byte, r request) []byte {
+// of is the answer to r.
+func (a *answers) of(r request) []byte {
 	ans := &a.open
 	if r.status != 200 {
 		e := a.errors[r.status]
@@ -71,7 +73,21 @@ func (a *answers) append(out []byte, r request) []byte {
 		ans = &a.closed
 	}
 	if r.head {
-		return append(out, ans.all[:ans.header]...)
+		return ans.all[:ans.header]
 	}
-	return append(out, ans.all...)
+	return ans.all
 }
+
+// second is the time of day. A goroutine moves it on, since reading the clock in each turn takes as long as parsing a
+// request.
+var second atomic.Int64
+
+// keepTime has second kept from now on.
+var keepTime = sync.OnceFunc(func() {
+	second.Store(time.Now().Unix())
+	go func() {
+		for now := range time.Tick(time.Second / 10) {
+			second.Store(now.Unix())
+		}
+	}()
+})

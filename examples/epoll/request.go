@@ -46,16 +46,20 @@ func parse(data []byte) (r request, size int) {
 // line reads the request line and returns the minor version.
 func (r *request) line(line []byte) (minor int) {
 	r.status = 400
-	method, rest, ok := bytes.Cut(line, []byte(" "))
-	if !ok || !isToken(method) {
+	n := tokenLen(line)
+	if n == 0 || n == len(line) || line[n] != ' ' {
 		return 1
 	}
-	target, version, ok := bytes.Cut(rest, []byte(" "))
-	if !ok || len(target) == 0 || len(version) != len("HTTP/1.1") || string(version[:5]) != "HTTP/" ||
-		!isDigit(version[5]) || version[6] != '.' || !isDigit(version[7]) || !isVisible(target) {
+	method, rest := line[:n], line[n+1:]
+	n = len(rest) - len(" HTTP/1.1")
+	if n <= 0 || !isVisible(rest[:n]) {
 		return 1
 	}
-	if version[5] != '1' {
+	version := rest[n:]
+	if string(version[:6]) != " HTTP/" || !isDigit(version[6]) || version[7] != '.' || !isDigit(version[8]) {
+		return 1
+	}
+	if version[6] != '1' {
 		r.status = 505
 		return 1
 	}
@@ -69,38 +73,49 @@ func (r *request) line(line []byte) (minor int) {
 	default:
 		r.status = 501
 	}
-	return int(version[7] - '0')
+	return int(version[8] - '0')
 }
 
 // field reads a line of the header.
 func (r *request) field(line []byte, minor int, host *bool) {
-	colon := bytes.IndexByte(line, ':')
-	if colon < 0 || !isToken(line[:colon]) { // a space before the colon, too: RFC 9112 §5.1
+	n := tokenLen(line)
+	if n == 0 || n == len(line) || line[n] != ':' { // a space before the colon, too: RFC 9112 §5.1
 		r.status = 400
 		return
 	}
-	name, value := line[:colon], trim(line[colon+1:])
-	switch len(name) {
-	case len("Host"):
-		if bytes.EqualFold(name, []byte("Host")) {
+	name, value := line[:n], line[n+1:]
+	switch n { // most names end here
+	case len("host"):
+		if is(name, "host") {
 			if *host { // RFC 9112 §3.2
 				r.status = 400
 			}
 			*host = true
 		}
-	case len("Connection"):
-		if bytes.EqualFold(name, []byte("Connection")) {
-			r.connection(value, minor)
+	case len("connection"):
+		if is(name, "connection") {
+			r.connection(trim(value), minor)
 		}
-	case len("Content-Length"):
-		if bytes.EqualFold(name, []byte("Content-Length")) {
-			r.contentLength(value)
+	case len("content-length"):
+		if is(name, "content-length") {
+			r.contentLength(trim(value))
 		}
-	case len("Transfer-Encoding"):
-		if bytes.EqualFold(name, []byte("Transfer-Encoding")) && r.status == 200 { // none is understood here
+	case len("transfer-encoding"):
+		if is(name, "transfer-encoding") && r.status == 200 { // none is understood here
 			r.status = 501
 		}
 	}
+}
+
+// is compares a token with one in lower case, of the same length, whatever its own case: nothing else becomes a letter
+// or a hyphen by that bit.
+func is(token []byte, lower string) bool {
+	for i, c := range token {
+		if c|0x20 != lower[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // contentLength reads the field Content-Length: RFC 9112 §6.3.
@@ -142,14 +157,14 @@ func trim(s []byte) []byte {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// isToken tells whether s is a token: RFC 9110 §5.6.2.
-func isToken(s []byte) bool {
-	for _, c := range s {
+// tokenLen is the length of the token that s begins with: RFC 9110 §5.6.2.
+func tokenLen(s []byte) int {
+	for i, c := range s {
 		if !tokenChars[c] {
-			return false
+			return i
 		}
 	}
-	return len(s) > 0
+	return len(s)
 }
 
 var tokenChars = func() (t [256]bool) {

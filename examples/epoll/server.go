@@ -21,7 +21,8 @@ type server struct {
 	conns     []conn
 	events    [256]unix.EpollEvent
 	in        []byte // room for a read, after the beginning of a request that came before
-	out       []byte // answers to one read
+	out       []byte // answers to one read: in room, or the page itself
+	room      []byte
 	page      answers
 	lent      buffers
 }
@@ -44,6 +45,7 @@ func listen(port int) (*server, error) {
 	}
 	s := &server{epoll: ep, in: make([]byte, headerMax+readSize)}
 	s.page.refresh(time.Now())
+	keepTime()
 	if err := s.listenAt(unix.AF_INET, &unix.SockaddrInet4{Port: port}); err != nil {
 		return nil, err
 	}
@@ -91,7 +93,9 @@ func (s *server) turn() error {
 	if n <= 0 {
 		return nil
 	}
-	s.page.refresh(time.Now())
+	if t := second.Load(); t != s.page.second {
+		s.page.refresh(time.Unix(t, 0))
+	}
 	for i := range s.events[:n] {
 		e := &s.events[i]
 		fd := int(e.Fd)
@@ -199,7 +203,7 @@ func (s *server) serve(fd int, events uint32) {
 
 // answer puts the answers to the requests in data into out, and returns what is left: the beginning of another.
 func (s *server) answer(c *conn, data []byte) (rest []byte) {
-	s.out = s.out[:0]
+	s.out = nil
 	for len(data) > 0 && !c.closing {
 		if c.skip > 0 {
 			n := min(c.skip, int64(len(data)))
@@ -214,7 +218,15 @@ func (s *server) answer(c *conn, data []byte) (rest []byte) {
 			r = request{status: 431}
 		}
 		data = data[size:]
-		s.out = s.page.append(s.out, r)
+		if a := s.page.of(r); len(s.out) == 0 && len(data) == 0 { // nearly always
+			s.out = a
+		} else {
+			if len(s.out) == 0 {
+				s.out = s.room[:0]
+			}
+			s.out = append(s.out, a...)
+			s.room = s.out
+		}
 		c.skip, c.closing, c.failed = r.content, r.close || r.status != 200, r.status != 200
 	}
 	return nil
@@ -249,7 +261,8 @@ func (s *server) write(fd int) bool {
 // flush writes what was kept.
 func (s *server) flush(fd int) bool {
 	c := &s.conns[fd]
-	s.out = append(s.out[:0], s.lent.bytes(c.out)...)
+	s.room = append(s.room[:0], s.lent.bytes(c.out)...)
+	s.out = s.room
 	s.lent.release(&c.out)
 	return s.write(fd)
 }

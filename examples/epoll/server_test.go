@@ -246,7 +246,7 @@ func testServer(t *testing.T, own bool) {
 func TestAnswerIsAbout650Bytes(t *testing.T) {
 	var a answers
 	a.refresh(time.Now())
-	if n := len(a.append(nil, request{status: 200})); n < 630 || n > 670 {
+	if n := len(a.of(request{status: 200})); n < 630 || n > 670 {
 		t.Errorf("%d bytes", n)
 	}
 }
@@ -316,7 +316,7 @@ func FuzzParse(f *testing.F) {
 		}
 		var a answers
 		a.refresh(time.Now())
-		if len(a.append(nil, r)) == 0 {
+		if len(a.of(r)) == 0 {
 			t.Fatalf("no answer to %+v", r)
 		}
 		if again, n := parse(append(append([]byte(nil), data[:size]...), "rest"...)); n != size || again != r {
