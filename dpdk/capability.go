@@ -150,6 +150,9 @@ func (p *Port) planDescriptors() (rx, tx C.uint16_t, err error) {
 
 func (p *Port) planRSSKey() error {
 	key := p.config.RSSKey
+	if key == nil && p.config.SymmetricRSS {
+		key = symmetricKey(max(int(p.info.hash_key_size), 40))
+	}
 	if key == nil || p.setup.rss_hash == 0 {
 		return nil
 	}

@@ -44,4 +44,9 @@ type PortConfig struct {
 	RSSKey      []byte // Toeplitz key, used with several queues on a device with RSS; nil: the driver's. Its length is the device's
 	Mbufs       int    // mbufs per memory pool; 0: computed from queues and descriptors
 	Lcores      []int  // lcore of each queue pair; nil: the process's, in order
+
+	// SymmetricRSS takes a key under which both directions of a flow have one hash, unless RSSKey is set.
+	SymmetricRSS bool
+	// Mesh has processes share the port: see Port.SlotQueue. nil: one process, or one queue pair for each.
+	Mesh *Mesh
 }

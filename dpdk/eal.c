@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include <rte_alarm.h>
+#include <rte_bus.h>
+#include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
@@ -253,4 +255,11 @@ int fs_port_link(uint16_t port, uint32_t *speed, int *duplex, int *up)
 		*up = link.link_status == RTE_ETH_LINK_UP;
 	}
 	return rc;
+}
+
+int fs_on_vdev(uint16_t port)
+{
+	struct rte_eth_dev_info info;
+
+	return rte_eth_dev_info_get(port, &info) == 0 && info.device != NULL && strcmp(rte_bus_name(rte_dev_bus(info.device)), "vdev") == 0;
 }

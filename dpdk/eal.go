@@ -4,7 +4,7 @@ package dpdk
 
 /*
 #cgo pkg-config: libdpdk
-#cgo CFLAGS: -O3 -DALLOW_EXPERIMENTAL_API
+#cgo CFLAGS: -O3 -DALLOW_EXPERIMENTAL_API -I${SRCDIR}/../ring
 #include <stdlib.h>
 #include <rte_lcore.h>
 #include <rte_errno.h>
@@ -33,6 +33,7 @@ var eal struct {
 	log     *logPipe
 	vdevs   []*vdev
 	ports   map[int]*Port
+	mesh    *Mesh
 }
 
 var errNotStarted = errors.New("EAL is not started: call dpdk.Init first")

@@ -40,5 +40,6 @@ int fs_port_configure(const struct fs_port_setup *c);
 int fs_port_rx_queue(const struct fs_port_setup *c, uint16_t queue, int socket, struct rte_mempool *pool);
 int fs_port_tx_queue(const struct fs_port_setup *c, uint16_t queue, int socket);
 int fs_port_link(uint16_t port, uint32_t *speed, int *duplex, int *up);
+int fs_on_vdev(uint16_t port);
 
 #endif

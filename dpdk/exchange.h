@@ -25,6 +25,8 @@ enum {
 	FS_TX_UDP_CSUM = 1 << 7,
 	FS_TX_TSO = 1 << 8,
 	FS_TX_IPV6 = 1 << 9,
+	FS_RX_HANDED = 1 << 11,
+	FS_RX_NEWS = 1 << 12,
 	FS_MORE = 1 << 15
 };
 
@@ -45,6 +47,20 @@ struct fs_counters {
 	uint64_t drop_tx_refused;
 	uint64_t no_mbuf_for_tx;
 	uint64_t drop_rx_too_many_pieces;
+	uint64_t handed_out;
+	uint64_t handed_in;
+	uint64_t came_back;
+	uint64_t sent_by_other;
+	uint64_t sent_for_other;
+	uint64_t returns_waited;
+	uint64_t drop_hand_ring_full;
+	uint64_t drop_hand_nobody;
+	uint64_t drop_hand_no_mbuf;
+	uint64_t drop_hand_lent_too_many;
+	uint64_t drop_tx_nobody_sends;
+	uint64_t drop_tx_queue_gave_up;
+	uint64_t drop_sent_for_other;
+	uint64_t drop_ring_word;
 };
 
 struct fs_queue {

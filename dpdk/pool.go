@@ -65,7 +65,7 @@ func (p *Port) makePools() error {
 		pl := p.lookupPool(socket)
 		if pl == nil {
 			var err error
-			if pl, err = p.createPool(socket, queues[socket]); err != nil {
+			if pl, err = p.createPool(p.poolName(socket), socket, p.poolMbufs(queues[socket])); err != nil {
 				return err
 			}
 		}
@@ -80,20 +80,28 @@ func (p *Port) lookupPool(socket int) *C.struct_rte_mempool {
 	return C.rte_mempool_lookup(name)
 }
 
-func (p *Port) createPool(socket, queues int) (*C.struct_rte_mempool, error) {
-	n := p.config.Mbufs
-	if n == 0 {
-		// All that can be out at once, and one more cache than there are queues, for the control plane's sake.
-		n = queues*(p.config.RxDesc+p.config.TxDesc+C.FS_TX_SLOTS+C.FS_BURST) + (queues+1)*poolCache*3/2
-		n = 1<<bits.Len(uint(n)) - 1 // a ring's best size
+// poolMbufs is the size of a pool for some queues.
+func (p *Port) poolMbufs(queues int) int {
+	if p.config.Mbufs != 0 {
+		return p.config.Mbufs
 	}
+	// All that can be out at once, and one more cache than there are queues, for the control plane's sake.
+	return roundPool(queues*(p.config.RxDesc+p.config.TxDesc+C.FS_TX_SLOTS+C.FS_BURST) + (queues+1)*poolCache*3/2)
+}
+
+// roundPool is a ring's best size.
+func roundPool(n int) int { return 1<<bits.Len(uint(n)) - 1 }
+
+// createPool makes a pool of n mbufs. Reclaiming knows how its handler, ring_mp_mc, keeps what is free.
+func (p *Port) createPool(poolName string, socket, n int) (*C.struct_rte_mempool, error) {
 	// Drivers count a second VLAN tag, the CRC or a header of their own (virtio's has 12 bytes) to the frame.
 	room := max(dataRoom, (p.config.MTU+frameHeader+driverExtra+63)&^63) + C.RTE_PKTMBUF_HEADROOM
-	name := C.CString(p.poolName(socket))
+	name, ops := C.CString(poolName), C.CString("ring_mp_mc")
 	defer C.free(unsafe.Pointer(name))
+	defer C.free(unsafe.Pointer(ops))
 	var pl *C.struct_rte_mempool
 	if err := p.call("rte_pktmbuf_pool_create", func() C.int {
-		pl = C.rte_pktmbuf_pool_create(name, C.uint(n), C.uint(min(poolCache, n*2/3)), 0, C.uint16_t(room), C.int(socket))
+		pl = C.rte_pktmbuf_pool_create_by_ops(name, C.uint(n), C.uint(min(poolCache, n*2/3)), 0, C.uint16_t(room), C.int(socket), ops)
 		if pl == nil {
 			return -1
 		}

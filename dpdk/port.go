@@ -6,6 +6,7 @@ package dpdk
 #include <rte_ethdev.h>
 #include "eal.h"
 #include "exchange.h"
+#include "cross.h"
 */
 import "C"
 
@@ -14,9 +15,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"unsafe"
 
+	"github.com/fstack-go/fstack/ring"
 	"github.com/fstack-go/fstack/stack"
 )
 
@@ -34,6 +37,11 @@ type Port struct {
 	offers  stack.FrameFlags
 	primary bool
 	closed  bool
+
+	// If processes share it:
+	shared *C.struct_fs_port
+	rings  *ring.Mesh
+	ends   []*QueuePair // this process's, by slot
 }
 
 // OpenPort sets a port up as the device's capabilities allow, and starts it. In a secondary process it attaches to a
@@ -86,8 +94,12 @@ func (p *Port) start() error {
 		return err
 	}
 	// Memory first: net_virtio_user cannot be closed safely between configure and start.
-	if err := p.makePools(); err != nil {
-		p.freePools()
+	prepare, undo := p.makePools, p.freePools
+	if p.config.Mesh != nil {
+		prepare, undo = p.share, func() error { return errors.Join(p.freePools(), p.freeShared()) }
+	}
+	if err := prepare(); err != nil {
+		undo()
 		return err
 	}
 	err := p.tryStart()
@@ -99,8 +111,14 @@ func (p *Port) start() error {
 		}
 	}
 	if err != nil {
-		p.freePools()
+		undo()
 		return err
+	}
+	if p.config.Mesh != nil {
+		p.config.Mesh.stale = true
+		if err := p.config.Mesh.findMemory(); err != nil {
+			return err
+		}
 	}
 	return p.readMAC()
 }
@@ -159,7 +177,11 @@ func (p *Port) attach() error {
 	}
 	p.setup.rx_offloads, p.setup.tx_offloads = conf.rxmode.offloads, conf.txmode.offloads
 	p.offers = offered(uint64(p.setup.rx_offloads), uint64(p.setup.tx_offloads))
-	if err := p.findPools(); err != nil {
+	find := p.findPools
+	if p.config.Mesh != nil {
+		find = p.find
+	}
+	if err := find(); err != nil {
 		return err
 	}
 	return p.readMAC()
@@ -228,13 +250,19 @@ func (p *Port) close() error {
 			return C.rte_eth_dev_stop(p.cid())
 		}))
 	}
-	for _, q := range p.queues {
+	for _, q := range slices.Concat(p.queues, p.ends) {
 		if q != nil {
 			q.free()
 		}
 	}
 	if p.primary {
+		if p.shared != nil {
+			p.unshare()
+		}
 		errs = append(errs, p.call("rte_eth_dev_close", func() C.int { return C.rte_eth_dev_close(p.cid()) }), p.freePools())
+		if p.shared != nil {
+			errs = append(errs, p.freeShared())
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -11,6 +11,7 @@ package dpdk
 #include <rte_ethdev.h>
 #include "eal.h"
 #include "exchange.h"
+#include "cross.h"
 */
 import "C"
 
@@ -38,6 +39,13 @@ type QueuePair struct {
 	node  int // NUMA node of its frames
 	rxFD  int
 	event bool // rxFD is an eventfd
+
+	// On a port that processes share:
+	e      *C.struct_fs_end
+	slot   int
+	mode   Mode
+	to     []peer // by slot
+	handed bool   // frames wait in fs_end.hand
 }
 
 var (
@@ -51,6 +59,9 @@ func (p *Port) QueuePair(i int) (*QueuePair, error) {
 	defer eal.mu.Unlock()
 	if err := p.usable(); err != nil {
 		return nil, err
+	}
+	if p.shared != nil {
+		return nil, p.refuse("queue pair", "the port is shared by processes: SlotQueue opens it")
 	}
 	if i < 0 || i >= p.config.Queues {
 		return nil, p.refuse("queue pair", "%d wanted, but the port has 0 to %d", i, p.config.Queues-1)
@@ -73,13 +84,18 @@ func (p *Port) QueuePair(i int) (*QueuePair, error) {
 		C.free(unsafe.Pointer(q.c))
 		return nil, &Error{Op: "queue pair", Port: p.id, Err: errnoOf(rc, 0)}
 	}
+	q.begin()
+	q.findFD()
+	p.queues[i] = q
+	return q, nil
+}
+
+// begin makes the frames known that C has opened.
+func (q *QueuePair) begin() {
 	q.tx = unsafe.Slice((*stack.Frame)(unsafe.Pointer(q.c.tx)), C.FS_TX_SLOTS)
 	q.rx = unsafe.Slice((*stack.Frame)(unsafe.Pointer(q.c.rx)), C.FS_RX_SLOTS)
 	q.queue = stack.MakeQueue(q.tx)
 	q.queue.Limit(int(q.c.have))
-	q.findRxFD()
-	p.queues[i] = q
-	return q, nil
 }
 
 // Queue implements stack.Device.
@@ -90,6 +106,10 @@ func (q *QueuePair) Exchange() {
 	if q.c == nil { // closed
 		return
 	}
+	if q.e != nil {
+		q.exchangeShared()
+		return
+	}
 	taken := len(q.queue.Taken())
 	r := uint64(C.fs_exchange(q.c, C.uint32_t(taken)))
 	q.queue.Rx = q.rx[:r>>32]
@@ -98,7 +118,9 @@ func (q *QueuePair) Exchange() {
 
 // Flush implements stack.Device.
 func (q *QueuePair) Flush() {
-	if taken := len(q.queue.Taken()); taken > 0 {
+	if q.e != nil {
+		q.flushShared()
+	} else if taken := len(q.queue.Taken()); taken > 0 {
 		q.sent(taken, uint64(C.fs_flush(q.c, C.uint32_t(taken))))
 	}
 }
@@ -129,9 +151,15 @@ func (q *QueuePair) Counters() QueueCounters {
 	return *(*QueueCounters)(unsafe.Pointer(&q.c.counters))
 }
 
-// findRxFD looks for a descriptor to wait on.
-func (q *QueuePair) findRxFD() {
+// findFD looks for a descriptor to wait on. Frames that come by way of another slot are announced as all that is in
+// rings is.
+func (q *QueuePair) findFD() {
 	p := q.port
+	q.rxFD, q.event = -1, false
+	if q.e != nil && q.mode.via {
+		q.rxFD = int(C.fs_wake_fds[q.slot])
+		return
+	}
 	// net_vhost has one only while a guest is connected, and another for each guest.
 	if p.setup.rx_interrupts == 0 || p.driver == "net_vhost" {
 		return
@@ -180,7 +208,7 @@ func (q *QueuePair) drain() {
 }
 
 // Close implements stack.Device: it sends what is in the queue, if the device takes it, and closes the port with the
-// last of its queue pairs.
+// last of its queue pairs, unless processes share it.
 func (q *QueuePair) Close() error {
 	eal.mu.Lock()
 	defer eal.mu.Unlock()
@@ -190,6 +218,9 @@ func (q *QueuePair) Close() error {
 	}
 	q.Flush()
 	q.free()
+	if q.e != nil { // others may go on
+		return nil
+	}
 	for _, other := range p.queues {
 		if other != nil {
 			return nil
@@ -200,9 +231,14 @@ func (q *QueuePair) Close() error {
 
 // free gives back all frames. What was in the queue is lost.
 func (q *QueuePair) free() {
-	C.fs_queue_close(q.c)
-	C.free(unsafe.Pointer(q.c))
+	if q.e != nil {
+		C.fs_end_close(q.e)
+		q.port.ends[q.slot] = nil
+	} else {
+		C.fs_queue_close(q.c)
+		C.free(unsafe.Pointer(q.c))
+		q.port.queues[q.index] = nil
+	}
 	q.c, q.rx, q.tx, q.rxFD = nil, nil, nil, -1
 	q.queue = stack.MakeQueue(nil)
-	q.port.queues[q.index] = nil
 }

@@ -8,6 +8,20 @@ type QueueCounters struct {
 	DropTxRefused       uint64 `help:"frames not sent because the driver refused to prepare them"`
 	NoMbufForTx         uint64 `help:"transmit slots left without an mbuf because the pool was empty"`
 	DropRxTooManyPieces uint64 `help:"received frames dropped because they came in more pieces than a burst has slots"`
+	HandedOut           uint64 `help:"frames handed over to other lcores"`
+	HandedIn            uint64 `help:"frames that other lcores handed over"`
+	CameBack            uint64 `help:"mbufs that other lcores gave back"`
+	SentByOther         uint64 `help:"frames sent by way of another lcore"`
+	SentForOther        uint64 `help:"frames sent for other lcores"`
+	ReturnsWaited       uint64 `help:"times an mbuf of another lcore waited for room in the ring that leads back"`
+	DropHandRingFull    uint64 `help:"frames not handed over because the ring to the other lcore was full"`
+	DropHandNobody      uint64 `help:"frames not handed over because nobody is at the other end"`
+	DropHandNoMbuf      uint64 `help:"frames not handed over because the pool had no mbuf for a copy"`
+	DropHandLentTooMany uint64 `help:"frames not handed over because too many mbufs were with other lcores, and the queue needs the rest"`
+	DropTxNobodySends   uint64 `help:"frames not sent because the lcore that sends for this one is gone"`
+	DropTxQueueGaveUp   uint64 `help:"frames that the device had not taken when the queue went to another lcore"`
+	DropSentForOther    uint64 `help:"frames of other lcores not sent because the device did not take them or the pool had no mbuf for a copy"`
+	DropRingWord        uint64 `help:"words from a ring dropped because they named no mbuf that was lent to its other end"`
 }
 
 // Stats are the device's basic statistics (rte_eth_stats).

@@ -98,6 +98,9 @@ func removeVdev(name string) error {
 	}
 	eal.vdevs = slices.Delete(eal.vdevs, i, i+1)
 	defer v.close()
+	if eal.mesh != nil { // memory may go
+		eal.mesh.stale = true
+	}
 	cname, bus := C.CString(name), C.CString("vdev")
 	defer C.free(unsafe.Pointer(cname))
 	defer C.free(unsafe.Pointer(bus))

@@ -1,6 +1,6 @@
 //go:build !nodpdk
 
-package ring
+package ring_test
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/fstack-go/fstack/dpdk"
+	. "github.com/fstack-go/fstack/ring"
 )
 
 func TestMain(m *testing.M) {
