@@ -111,7 +111,7 @@ type Port struct {
 	Gateway6 netip.Addr
 	VIPs     []netip.Prefix // further addresses
 	MTU      int            // bytes of IP packet
-	Lcores   []int          // which serve it, ascending
+	Lcores   []int          // which have a queue of it, ascending
 
 	addr, gateway, addr6, gateway6, broadcast netip.Addr
 	netmask                                   int // bits, -1: not given

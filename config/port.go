@@ -48,7 +48,7 @@ var portKeys = []key[Port]{
 	{name: "vip_prefix_len", help: "Length of their prefix. Default: 64.", set: number(func(p *Port) *int { return &p.vipPrefixLen }, 1, 128)},
 	{name: "mtu", help: "Own: largest IP packet, in bytes. Default: 1500.", set: number(func(p *Port) *int { return &p.MTU }, mtuMin, mtuMax)},
 	{name: "if_name", help: "Name of the interface, as the tools show it. Default: f-stack-N.", set: word(func(p *Port) *string { return &p.Name }, 15)},
-	{name: "lcore_list", help: "Those of lcore_mask that serve the port, e.g. 0-2,5. Default: all.", set: list(func(p *Port) *[]int { return &p.Lcores }, maxLcores-1)},
+	{name: "lcore_list", help: "Those of lcore_mask that have a queue of the port, e.g. 0-2,5; the others reach it by way of them. Default: all.", set: list(func(p *Port) *[]int { return &p.Lcores }, maxLcores-1)},
 	{name: "slave_port_list", help: "The ports that a bond is made of.", without: "the bond's own section says it, and its driver starts them"},
 	{name: "vip_ifname", help: "Interface for the further addresses.", without: "they are on the port itself"},
 	{name: "ipfw_pr", help: "Simple policy routes.", without: "policy routes are not supported yet"},
@@ -93,11 +93,6 @@ func (f *file) portSections(c *Config) {
 	for _, section := range f.sections() {
 		if kind, id, ok := numbered(section); ok && kind == "port" && !slices.Contains(c.DPDK.ports, id) {
 			f.warn(section, "", "ignored: port_list does not name port %d", id)
-		}
-	}
-	for _, l := range c.DPDK.Lcores {
-		if len(f.errs) == 0 && !slices.ContainsFunc(c.Ports, func(p Port) bool { return slices.Contains(p.Lcores, l) }) {
-			f.fail("dpdk", "lcore_mask", "lcore %d serves no port: the lcore_list of each port leaves it out", l)
 		}
 	}
 	f.twice(c)

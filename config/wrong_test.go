@@ -24,7 +24,6 @@ func TestWrongValues(t *testing.T) {
 		{"[dpdk]\nlcores=0\n" + port, "config.ini:2: [dpdk] lcores=0: ", "0@0,1@1"},
 		{"[dpdk]\nlcores=(0-1@0\n" + port, "config.ini:2: [dpdk] lcores=(0-1@0: ", "0@0,1@1"},
 		{"[dpdk]\nlcores=0@1,0@2\n" + port, "config.ini:2: [dpdk] lcores=0@1,0@2: ", "twice"},
-		{"[dpdk]\nlcore_mask=3\n" + port + "lcore_list=1\n", "config.ini:2: [dpdk] lcore_mask=3: ", "lcore 0 serves no port"},
 		{"[dpdk]\nchannel=no\n" + port, "config.ini:2: [dpdk] channel=no: ", "number from 0 to 32"},
 		{"[dpdk]\nmemory=-1\n" + port, "config.ini:2: [dpdk] memory=-1: ", "number from"},
 		{"[dpdk]\nno_huge=yes\n" + port, "config.ini:2: [dpdk] no_huge=yes: ", "0, 1 or auto"},
