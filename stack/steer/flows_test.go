@@ -17,6 +17,9 @@ func TestConnectionsAreServedByOne(t *testing.T) {
 			total := 10000
 			if md.gvisor {
 				total = 300
+				if raced {
+					total = 120
+				}
 			} else if raced {
 				total = 1000
 			}
