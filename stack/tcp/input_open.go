@@ -152,6 +152,12 @@ func (t *TCP) inputTimeWait(i uint32, p *pcb, s *segment) {
 			}
 		}
 	}
+	if s.flags&wire.SYN != 0 && t.sys.insecureSYN != 0 && s.seq-p.rcvNxt < p.window() { // RFC 793 p. 71
+		t.counters.ResetSYNInWindow++
+		t.sendReset(i, p)
+		t.over(i, p)
+		return
+	}
 	if s.flags&wire.ACK == 0 && s.flags&wire.SYN == 0 {
 		return
 	}

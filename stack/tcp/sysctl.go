@@ -98,7 +98,7 @@ var sysctlTable = []sysctl{
 	{"net.inet.tcp.retries", "retransmission timeouts in a row before the connection is given up", 3, 63, func(s *sysctls) *int { return &s.retries }},
 	{"net.inet.tcp.rexmit_initial", "retransmission timeout before the first round trip was measured, ms", 1, 120_000, func(s *sysctls) *int { return &s.rtoInitial }},
 	{"net.inet.tcp.rexmit_min", "least allowance for variance in retransmission timeouts, ms", 1, 120_000, func(s *sysctls) *int { return &s.rtoMin }},
-	{"net.inet.tcp.rexmit_slop", "added to each retransmission timeout, ms", 0, 10_000, func(s *sysctls) *int { return &s.rtoSlop }},
+	{"net.inet.tcp.rexmit_slop", "added to each retransmission timeout but the initial one, ms", 0, 10_000, func(s *sysctls) *int { return &s.rtoSlop }},
 	{"net.inet.tcp.rexmit_max", "longest retransmission timeout, ms", 1000, 1_000_000, func(s *sysctls) *int { return &s.rtoMax }},
 	toggle("net.inet.tcp.slow_start_after_idle", "restart the congestion window after idle time (RFC 5681 §4.1)", func(s *sysctls) *int { return &s.idleRestart }),
 	{"net.inet.tcp.mssdflt", "segment size towards IPv4 peers that announce none", 216, 65495, func(s *sysctls) *int { return &s.mssV4 }},

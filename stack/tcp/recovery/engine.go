@@ -65,7 +65,7 @@ type Config struct {
 	RTOInitial    uint32 // before the first sample: 1 s (RFC 6298 §2)
 	RTOMin        uint32 // least allowance for variance on top of SRTT: 200 ms
 	RTOMax        uint32 // 120 s
-	RTOSlop       uint32 // added to each RTO, whatever else
+	RTOSlop       uint32 // added to each RTO but the initial one
 	MaxAckDelay   uint32 // the peer's longest delay of an ACK, for the tail loss probe: 200 ms (RFC 8985 §7.2)
 	Records       int    // most records (64 bytes each) of all connections: 1 Mi
 	Flights       int    // most connections with data in flight (256 bytes each): 1 Mi

@@ -60,9 +60,12 @@ func (e *Engine) RTO(s *State) uint32 {
 	default:
 		rto = c.RTOInitial
 	}
-	rto = min(rto+c.RTOSlop, c.RTOMax)
+	rto = min(rto, c.RTOMax)
 	if s.Backoff != 0 {
 		rto = uint32(min(uint64(rto)<<min(s.Backoff, 20), uint64(c.RTOMax)))
+	}
+	if s.Backoff != 0 || s.srtt != 0 {
+		rto = min(rto+c.RTOSlop, c.RTOMax)
 	}
 	return rto
 }
