@@ -91,7 +91,7 @@ func TestLostNeighbour(t *testing.T) {
 		for _, h := range w.living() {
 			h.listen(80)
 		}
-		conns := w.open(20, 80)
+		conns := w.open(200, 80) // enough that each worker has some of either family
 		silent := true
 		w.nic.lose = func([]byte) bool { return silent }
 		for _, h := range w.living() {
