@@ -20,6 +20,7 @@ import (
 	"github.com/fstack-go/fstack/internal/supervise"
 	"github.com/fstack-go/fstack/stack"
 	"github.com/fstack-go/fstack/stack/netstack"
+	"github.com/fstack-go/fstack/stack/steer"
 	"github.com/fstack-go/fstack/stack/tcp"
 )
 
@@ -37,6 +38,9 @@ type engine struct {
 	ports      []*dpdk.Port
 	queues     []*dpdk.QueuePair
 	stack      *stack.Stack
+	mesh       *dpdk.Mesh     // nil in the only process, as the next two
+	owners     *steer.Map     // of flows
+	steerer    *steer.Steerer // knows whose a received frame is
 	net        *netstack.Netstack
 	tcp        *tcp.TCP // nil: netstack's serves
 	sysctlers  []sysctler
@@ -235,19 +239,26 @@ func (e *engine) makeStack() error {
 	}
 	own := e.cfg.Stack.TCP == "fstack"
 	var err error
-	if e.net, err = netstack.New(e.stack, netstack.Config{TCP: !own}); err != nil {
+	nc, tc := netstack.Config{TCP: !own}, tcp.Config{PortName: func(port int) string { return e.cfg.Ports[port].Name }}
+	if x := e.steerer; x != nil {
+		e.stack.SetSteering(x)
+		e.stack.AddSleeper(e.mesh.Sleeper(e.worker.Slot))
+		nc.Steering, tc.Ports, tc.Listening, tc.Bound = x, x.TCPPorts, x.Listening, x.Bound
+	}
+	if e.net, err = netstack.New(e.stack, nc); err != nil {
 		return err
 	}
 	e.later(func() error { e.net.Destroy(); return nil })
 	sockets := stack.Sockets(e.net)
 	if own {
-		name := func(port int) string { return e.cfg.Ports[port].Name }
-		if e.tcp, err = tcp.New(e.stack, e.net, tcp.Config{PortName: name}); err != nil {
+		if e.tcp, err = tcp.New(e.stack, e.net, tc); err != nil {
 			return err
 		}
 		e.later(e.tcp.Destroy)
 		e.stack.AddLayer(e.tcp)
 		sockets, e.sysctlers = e.tcp, []sysctler{e.tcp}
+	} else if e.steerer != nil {
+		e.steerer.HasTCP = e.net.HasTCP
 	}
 	e.stack.AddLayer(e.net) // the last one: it takes what is left
 	for i, p := range e.cfg.Ports {

@@ -84,7 +84,7 @@ func Info() Instance {
 	return i
 }
 
-// EachCounter calls f for each counter of the running stack: where it was counted ("loop", "tcp", "netstack", "port 0"), its
+// EachCounter calls f for each counter of the running stack: where it was counted ("loop", "tcp", "netstack", "steering", "port 0"), its
 // name, what it counts, as a sentence, and its value.
 func EachCounter(f func(where, name, help string, value uint64)) {
 	e := current.Load()
@@ -99,6 +99,12 @@ func EachCounter(f func(where, name, help string, value uint64)) {
 		each("tcp", e.tcp.Counters())
 	}
 	each("netstack", e.net.Counters())
+	if e.steerer != nil {
+		e.stack.Lock()
+		c := e.steerer.Counters()
+		e.stack.Unlock()
+		each("steering", c)
+	}
 	for n, p := range e.ports {
 		where := fmt.Sprintf("port %d", p.ID())
 		each(where, e.reading(n).stats)
@@ -124,7 +130,11 @@ func (e *engine) reading(n int) reading {
 		*r = reading{at: now}
 		r.link, _ = e.ports[n].LinkStatus() // a device that does not tell is down and has counted nothing
 		r.stats, _ = e.ports[n].Stats()
-		r.mbufs, r.pool = e.ports[n].Mbufs()
+		if e.worker != nil {
+			r.mbufs, r.pool = e.ports[n].SlotMbufs(e.worker.Slot)
+		} else {
+			r.mbufs, r.pool = e.ports[n].Mbufs()
+		}
 	}
 	return e.readings[n]
 }

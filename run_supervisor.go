@@ -23,7 +23,7 @@ import (
 // an upgrade the other.
 type supervisor struct {
 	*engine // claim, namespaces, EAL and devices; it has no stack
-	fabric  fabric
+	fabric  *fabric
 	events  []*os.File // by slot, the last one is the supervisor's
 	path    string     // of the program
 
@@ -56,6 +56,7 @@ type slot struct {
 	facts    supervise.Facts
 	up       chan struct{} // of an upgrade: closed when its stack runs
 	gone     chan struct{} // closed when its process is
+	took     bool          // in an upgrade, it has the queues, or is about to
 	done     bool          // its application has returned
 	asked    bool          // because somebody asked the process to end
 	err      string        // why it ended last
@@ -188,14 +189,12 @@ func (s *supervisor) launch(x *slot) error {
 		return err
 	}
 	defer text.Close()
-	if err := s.fabric.starting(x); err != nil {
-		return err
-	}
 	x.gone, x.done, x.asked, x.served, x.facts = make(chan struct{}), false, false, time.Time{}, supervise.Facts{}
 	if x.proc, err = supervise.Start(x.binary, x.Part, text, s.events); err != nil {
 		return err
 	}
 	s.enter(x, control.StateStarting)
+	s.fabric.starting(x)
 	s.log.Debug("worker started", "slot", x.Slot, "lcore", x.Lcore, "worker", x.proc.PID)
 	p := x.proc
 	go func() {
@@ -299,6 +298,7 @@ func (s *supervisor) gone(x *slot, end string) {
 	pid, was, served := x.proc.PID, x.state, x.served
 	x.proc = nil
 	close(x.gone)
+	killed := strings.HasPrefix(end, "signal: ")
 	log := s.log.With("slot", x.Slot, "lcore", x.Lcore, "worker", pid)
 	if x.done && x.err == "" {
 		end = "its application has returned"
@@ -308,7 +308,7 @@ func (s *supervisor) gone(x *slot, end string) {
 	} else if x.err == "" || !x.done && was != control.StateStarting {
 		x.err = end
 	}
-	s.fabric.leave(x, was == control.StateServing)
+	s.fabric.leave(x)
 	moved := time.Since(at)
 	switch {
 	case x.up != nil || was == control.StateDraining:
@@ -317,14 +317,23 @@ func (s *supervisor) gone(x *slot, end string) {
 	case s.ending || x.done && x.err == "" && !x.asked:
 		s.enter(x, control.StateDone)
 		log.Info("worker is done", "because", end)
-	case served.IsZero() && !s.healthy && (x.done || x.restarts == 0) || x.done && x.err != "" && !s.healthy:
+	case !s.healthy && !killed && (served.IsZero() || x.done): // it would end like that again
 		s.enter(x, control.StateDone)
 		s.fail(fmt.Errorf("worker on lcore %d: %s", x.Lcore, cmp.Or(x.err, end)))
 	default:
 		s.restart(x, log.With("because", cmp.Or(x.err, end), "taken over in", moved.String()), served)
 	}
-	s.fabric.reclaim(x)
+	s.fabric.reclaim(x, s.anyAlive())
 	s.checkOver()
+}
+
+func (s *supervisor) anyAlive() bool {
+	for _, x := range s.slots {
+		if x.proc != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // free makes a slot that no worker needs any more one for the next upgrade.
@@ -332,7 +341,7 @@ func (s *supervisor) free(x *slot) {
 	if x.binary != nil && !s.uses(x.binary, x) {
 		x.binary.Close()
 	}
-	x.state, x.binary, x.up, x.restarts, x.backoff = "", nil, nil, 0, supervise.Backoff{}
+	x.state, x.binary, x.up, x.took, x.restarts, x.backoff = "", nil, nil, false, 0, supervise.Backoff{}
 }
 
 func (s *supervisor) uses(b *supervise.Binary, but *slot) bool {

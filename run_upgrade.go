@@ -3,6 +3,7 @@ package fstack
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fstack-go/fstack/control"
@@ -58,12 +59,13 @@ func (s *supervisor) upgrade(say func(string)) (err error) {
 			return err
 		}
 	}
-	s.fabric.settle(fresh, old)
+	s.settle(1-s.half, append(slices.Clone(fresh), old...)...)
 	within := s.settings.config().Stack.Drain
 	s.mu.Lock()
 	s.generation, s.half = fresh[0].Generation, 1-s.half
 	for _, x := range old {
 		if x.proc != nil {
+			s.enter(x, control.StateDraining)
 			x.proc.Send(supervise.Message{Kind: supervise.End, Why: "an upgrade", Within: within})
 			p := x.proc
 			time.AfterFunc(within+killAfter, func() {
@@ -79,14 +81,14 @@ func (s *supervisor) upgrade(say func(string)) (err error) {
 		}
 	}
 	for _, x := range fresh {
-		x.up = nil // from here on a death means a restart
+		x.up, x.took = nil, false // from here on a death means a restart
 		if x.proc == nil {
 			s.enter(x, control.StateRestart)
 			s.restart(x, s.log.With("slot", x.Slot, "lcore", x.Lcore), x.served)
 		}
 	}
 	s.mu.Unlock()
-	tell("generation %d serves; the old one finishes its connections, within %v", s.generation, within)
+	tell("generation %d serves; the one before finishes its connections, within %v", fresh[0].Generation, within)
 	return nil
 }
 
@@ -163,16 +165,14 @@ func (s *supervisor) awaitListening(old, fresh []*slot) error {
 
 // handOver moves the queues and the new connections of one lcore.
 func (s *supervisor) handOver(from, to *slot) error {
-	give, take, err := s.fabric.exchange(from, to)
+	s.mu.Lock()
+	to.took = true
+	give, take, err := s.fabric.handOver(from, to)
+	s.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	if s.living(from) { // one that died meanwhile has lost its queues already
-		if _, err := s.ask(from, supervise.Message{Kind: supervise.SetPaths, Paths: give}); err != nil && s.living(from) {
-			return err
-		}
-	}
-	if err := s.fabric.released(from); err != nil {
+	if err := s.give(from, give); err != nil {
 		return err
 	}
 	if _, err := s.ask(to, supervise.Message{Kind: supervise.SetPaths, Paths: take}); err != nil {
@@ -190,40 +190,71 @@ func (s *supervisor) handOver(from, to *slot) error {
 	return nil
 }
 
+// give has a worker give its queues up. One that died has lost them to the supervisor.
+func (s *supervisor) give(from *slot, paths []supervise.Path) error {
+	_, err := s.ask(from, supervise.Message{Kind: supervise.SetPaths, Paths: paths})
+	if err != nil && s.living(from) {
+		return err
+	}
+	s.mu.Lock()
+	err = s.fabric.unmindSlot(from.Slot)
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return s.fabric.released(from)
+}
+
 // rollBack gives the old workers back what the new ones have taken, and ends the new ones.
 func (s *supervisor) rollBack(old, fresh []*slot) {
 	for i, x := range fresh {
 		s.mu.Lock()
-		p, gone, took := x.proc, x.gone, x.state == control.StateServing || old[i].state == control.StateDraining
+		took := x.took
+		give, take, err := s.fabric.handOver(x, old[i])
 		s.mu.Unlock()
-		if took && s.living(old[i]) && p != nil {
-			if give, take, err := s.fabric.exchange(x, old[i]); err == nil {
-				s.ask(x, supervise.Message{Kind: supervise.SetPaths, Paths: give})
-				s.fabric.released(x)
-				s.ask(old[i], supervise.Message{Kind: supervise.SetPaths, Paths: take})
+		if took && err == nil {
+			err = s.give(x, give)
+			if err == nil {
+				_, err = s.ask(old[i], supervise.Message{Kind: supervise.SetPaths, Paths: take})
 			}
 			s.mu.Lock()
-			s.serves(old[i])
-			s.mu.Unlock()
-		}
-		if p != nil {
-			p.Send(supervise.Message{Kind: supervise.End, Why: "the upgrade failed", Within: time.Second})
-			select {
-			case <-gone:
-			case <-time.After(2 * time.Second):
-				p.Kill()
-				<-gone
+			if old[i].proc != nil {
+				s.serves(old[i])
 			}
+			s.mu.Unlock()
 		}
-		if took && s.living(old[i]) && p == nil { // it died with the queues, which the supervisor minds
-			s.mu.Lock()
-			s.fabric.unmind(x)
-			s.mu.Unlock()
-			_, take, _ := s.fabric.exchange(x, old[i])
-			s.ask(old[i], supervise.Message{Kind: supervise.SetPaths, Paths: take})
-			s.mu.Lock()
-			s.serves(old[i])
-			s.mu.Unlock()
+		if err != nil {
+			s.log.Error("a queue does not go back", "slot", old[i].Slot, "lcore", old[i].Lcore, "because", err)
+		}
+	}
+	for _, x := range fresh {
+		s.mu.Lock()
+		p, gone := x.proc, x.gone
+		s.mu.Unlock()
+		if p == nil {
+			continue
+		}
+		p.Send(supervise.Message{Kind: supervise.End, Why: "the upgrade failed", Within: time.Second})
+		select {
+		case <-gone:
+		case <-time.After(2 * time.Second):
+			p.Kill()
+			<-gone
+		}
+	}
+}
+
+// settle has those workers that poll no queue of a port reach it by way of the generation that now polls.
+func (s *supervisor) settle(half int, all ...*slot) {
+	for _, x := range all {
+		s.mu.Lock()
+		paths, err := s.fabric.settled(x, half)
+		s.mu.Unlock()
+		if err == nil && s.living(x) {
+			_, err = s.ask(x, supervise.Message{Kind: supervise.SetPaths, Paths: paths})
+		}
+		if err != nil && s.living(x) {
+			s.log.Error("a worker does not find its ports", "slot", x.Slot, "lcore", x.Lcore, "because", err)
 		}
 	}
 }

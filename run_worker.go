@@ -26,7 +26,7 @@ func thisVersion() *supervise.Version {
 type worker struct {
 	*supervise.Worker
 	orphan atomic.Bool // its supervisor is gone
-	paths  []supervise.Path
+	paths  atomic.Pointer[[]supervise.Path]
 	open   chan []supervise.Path
 	run    chan struct{}
 	ran    bool
@@ -54,7 +54,7 @@ func runWorker(cfg *config.Config, in *supervise.Worker, app func() error) error
 	gone := make(chan struct{})
 	go e.obey(gone)
 	begun := whileStarting(log.Logger, signals, killSelf)
-	err = e.do(e.lockSlot, e.openNamespaces, e.attachEAL, e.pin, func() error { return e.awaitPaths(gone) },
+	err = e.do(e.lockSlot, e.openNamespaces, e.attachEAL, e.attachMesh, e.pin, func() error { return e.awaitPaths(gone) },
 		e.attachPorts, e.makeStack, e.startLoop, e.makeCurrent)
 	begun()
 	if err == nil {
@@ -69,12 +69,8 @@ func runWorker(cfg *config.Config, in *supervise.Worker, app func() error) error
 	m := supervise.Message{Kind: supervise.Done, Asked: e.asked.Load()}
 	if err != nil {
 		m.Error = err.Error()
-		log.Error("ended", "because", err)
 	}
 	in.Send(m)
-	if err != nil && !e.worker.orphan.Load() {
-		os.Exit(1) // the supervisor says why, once, whatever the program does with Run's error
-	}
 	return err
 }
 
@@ -115,10 +111,11 @@ func (e *engine) serveOrdered(app func() error, signals, asks chan os.Signal, go
 func (e *engine) awaitPaths(gone <-chan struct{}) error {
 	e.worker.Send(supervise.Message{Kind: supervise.Attached})
 	select {
-	case e.worker.paths = <-e.worker.open:
-		if len(e.worker.paths) != len(e.cfg.Ports) {
-			return fmt.Errorf("fstack.Run: the supervisor has %d ports, this worker's config %d", len(e.worker.paths), len(e.cfg.Ports))
+	case paths := <-e.worker.open:
+		if len(paths) != len(e.cfg.Ports) {
+			return fmt.Errorf("fstack.Run: the supervisor has %d ports, this worker's config %d", len(paths), len(e.cfg.Ports))
 		}
+		e.worker.paths.Store(&paths)
 		return nil
 	case <-gone:
 		return errors.New("fstack.Run: the supervisor died while the workers started")
@@ -202,9 +199,12 @@ func (e *engine) facts() *supervise.Facts {
 	for n, p := range e.cfg.Ports {
 		r := e.reading(n)
 		f.MbufsInUse, f.MbufsTotal = f.MbufsInUse+r.mbufs, f.MbufsTotal+r.pool
-		q := control.Queue{Port: p.ID, Queue: e.queues[n].Info().Queue}
-		if e.worker != nil && e.worker.paths[n].Queue < 0 {
-			q.Queue, q.Via = -1, fmt.Sprintf("slot %d", e.worker.paths[n].Via)
+		q := control.Queue{Port: p.ID}
+		if e.worker != nil {
+			path := (*e.worker.paths.Load())[n]
+			if q.Queue = path.Queue; q.Queue < 0 {
+				q.Via = fmt.Sprintf("slot %d", path.Via)
+			}
 		}
 		f.Queues = append(f.Queues, q)
 	}

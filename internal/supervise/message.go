@@ -37,8 +37,10 @@ const (
 
 // Path is how a worker reaches a port: it polls a queue, or frames come and go by way of another slot.
 type Path struct {
-	Queue int `json:"queue"` // -1: none
-	Via   int `json:"via"`   // slot, if there is no queue
+	Queue    int    `json:"queue"`    // -1: none
+	Via      int    `json:"via"`      // slot, if there is no queue
+	Key      []byte `json:"key"`      // of the port's RSS
+	Hardware bool   `json:"hardware"` // the port's device spreads flows as the map says
 }
 
 // Message is one line between a supervisor and a worker.
