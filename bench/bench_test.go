@@ -50,25 +50,56 @@ func TestParseLoad(t *testing.T) {
 	}
 }
 
+func TestParseLoadOfAServerInside(t *testing.T) {
+	r, err := parseLoad(`{"requests_per_second":1000,"seconds":2,"idle_share":0,"cpu_share":0.5,"server":{"ns_per_request":400,"bytes_per_connection":536,"gcs":3,"gc_pause_max_us":40.5}}`)
+	if err != nil || r.Busy != 800*time.Microsecond || r.PerConn != 536 || r.GCs != 3 || r.Pause != 40500*time.Nanosecond || r.PerCPU != 2000 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if !strings.Contains(r.Errors, "others had the CPU for 50 %") {
+		t.Errorf("a measurement on half a CPU goes as %q", r.Errors)
+	}
+}
+
+func TestParseBulk(t *testing.T) {
+	r, err := parseBulk(`{"gbit_per_second":28.5,"cpu_seconds_per_gbit":0.035,"cpu_share":1,"send_ns_per_kb":150,"receive_ns_per_kb":50}`)
+	if want := (result{Gbit: 28.5, CPUGbit: .035, Send: .75, Receive: .25}); err != nil || r != want {
+		t.Errorf("%+v, %v; want %+v", r, err, want)
+	}
+	if _, err := parseBulk("bulk: no"); err == nil {
+		t.Error("a failed run was taken for a result")
+	}
+}
+
 func TestTable(t *testing.T) {
-	kernel, own := &system{name: "kernel"}, &system{name: "own", tcp: "fstack"}
 	busy := func(ns ...time.Duration) (all []result) {
 		for i, n := range ns {
 			all = append(all, result{Requests: 10, Busy: 10 * n, Rate: float64(100 * (i + 1))})
 		}
 		return all
 	}
-	rows := []*row{
-		{system: kernel, load: loads[0], results: busy(30, 20, 10)},
-		{system: own, load: loads[0], results: busy(5, 5, 5, 5, 5, 5, 5)},
-		{system: own, load: loads[3], skipped: "no free hugepages"},
-	}
+	l := loads[2]
+	g := group{title: "requests", columns: []column{rate, nanos, p50}, note: "Said below.", rows: []*row{
+		{system: kernelVeth, load: l, conns: 64, results: busy(30, 20, 10)},
+		{system: netstackTAP, load: l, conns: 64, results: busy(15)},
+		{system: fstackTAP, load: l, conns: 64, results: busy(5, 5, 5, 5, 5, 5, 5)},
+		{system: fstackTAP, load: l, conns: 256, results: busy(5)},
+		{system: fstackVirtio, load: l, conns: 64, failed: "no vhost"},
+	}}
 	var out strings.Builder
-	(&bench{conns: 64, span: time.Second, rounds: 3}).print(&out, rows)
-	for _, want := range []string{"400 (2.00)", " 5 ", "(0.25)", "(no free hugepages)"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("no %q in\n%s", want, out.String())
+	g.print(&out)
+	lines := strings.Split(out.String(), "\n")
+	for i, want := range map[int][]string{
+		0: nil, 3: {"÷ kernel", "÷ netstack"}, 4: {"200 (100–300)", "20 (10–30)"}, 5: {"0.50", "0.75"},
+		6: {"400 (100–700)", "2.00", "4.00", " 5 ", "0.25", "0.33"}, 8: {"(no vhost)"}, 10: {"Said below."},
+	} {
+		for _, s := range want {
+			if !strings.Contains(lines[i], s) {
+				t.Errorf("no %q in line %d of\n%s", s, i, out.String())
+			}
 		}
+	}
+	if strings.Count(lines[7], ".") > 1 { // that of net.Conn
+		t.Errorf("%q has a ratio to rows with another number of connections", lines[7])
 	}
 }
 
@@ -77,9 +108,19 @@ func TestRows(t *testing.T) {
 	if err := b.check("("); err == nil {
 		t.Error("a broken -only was accepted")
 	}
-	b.only = regexp.MustCompile("^net/http.*TAP")
-	rows := b.rows()
-	if len(rows) != 2 || rows[0].system.tcp != "netstack" || rows[1].system.tcp != "fstack" {
-		t.Errorf("%d rows", len(rows))
+	count := func(b *bench) (n int) {
+		for _, g := range b.groups() {
+			n += len(g.rows)
+		}
+		return n
+	}
+	quick, all, million := count(b), count(&bench{all: true}), count(&bench{million: true})
+	if quick < 20 || quick > 50 || all < 2*quick || million != quick+1 {
+		t.Errorf("%d rows, %d with -all, %d with -million", quick, all, million)
+	}
+	b.only = regexp.MustCompile("^requests: net/http, keep-alive, 256 .*TAP")
+	groups := b.groups()
+	if len(groups) != 1 || len(groups[0].rows) != 2 || groups[0].rows[0].system.tcp != "netstack" || groups[0].rows[1].system.tcp != "fstack" {
+		t.Errorf("-only chose %v", groups)
 	}
 }

@@ -1,13 +1,16 @@
-// Command bench prints, in one table, what requests cost on this stack and on the kernel's, measured alternately in one
-// run: one CPU for the server, another for the load.
+// Command bench prints, in tables, what requests, connections and bytes cost on this stack, with gVisor's TCP under the
+// same loop, and on the kernel's stack, measured alternately in one run: one CPU for the server, another for the load.
 //
-//	sudo bench [-rounds 3] [-time 2s] [-conns 64] [-only regexp]
+//	sudo bench [-all] [-rounds 3] [-time 1s] [-only regexp] [-million]
 //
 //	kernel:  server ─ kernel's stack ─ veth ─ kernel's stack ─ wrk
 //	TAP:     server ─ stack ─ TAP ─ kernel's stack ─ wrk
 //	virtio:  server ─ stack ─ virtio_user ─ vhost ─ load
+//	memory:  server ─ stack ─ memory ─ load, all in one process; the server's part of the time is told apart
 //
-// Each measurement starts its server anew, in network namespaces that are removed afterwards.
+// Each measurement starts its server anew, in network namespaces that are removed afterwards. Rows that are compared
+// stand next to each other and are measured one after another, in each round; the table has medians, and in brackets
+// the least and the greatest.
 package main
 
 import (
@@ -28,9 +31,10 @@ func main() {
 	log.SetFlags(0)
 	var b bench
 	flag.IntVar(&b.rounds, "rounds", 3, "how often each row is measured; the median counts")
-	flag.DurationVar(&b.span, "time", 2*time.Second, "how long each measurement takes, in whole seconds")
-	flag.IntVar(&b.conns, "conns", 64, "open connections")
-	only := flag.String("only", "", "measure only the rows whose text this `regexp` matches")
+	flag.DurationVar(&b.span, "time", time.Second, "how long each measurement takes, in whole seconds")
+	flag.BoolVar(&b.all, "all", false, "measure all rows: 1, 64, 256 and 1024 connections on each system")
+	flag.BoolVar(&b.million, "million", false, "with a million idle connections, too (needs 1 GiB)")
+	only := flag.String("only", "", "measure only the rows whose text this `regexp` matches, of all of them")
 	flag.Parse()
 	err := b.check(*only)
 	if err == nil {
@@ -43,19 +47,22 @@ func main() {
 
 // bench is one run of the benchmarks.
 type bench struct {
-	rounds, conns int
-	span          time.Duration
-	only          *regexp.Regexp
-	programs      string // directory of server, epoll and load
-	dir           string // for config files and sockets
+	rounds       int
+	span         time.Duration
+	all, million bool
+	only         *regexp.Regexp // nil: no choice was made
+	programs     string         // directory of server, epoll, load and bulk
+	dir          string         // for config files and sockets
 }
 
 func (b *bench) check(only string) (err error) {
-	if b.only, err = regexp.Compile(only); err != nil {
-		return fmt.Errorf("-only: %w", err)
+	if only != "" {
+		if b.only, err = regexp.Compile(only); err != nil {
+			return fmt.Errorf("-only: %w", err)
+		}
 	}
-	if b.rounds < 1 || b.conns < 1 || b.span < time.Second || b.span%time.Second != 0 {
-		return errors.New("-rounds and -conns must be at least 1, -time whole seconds")
+	if b.rounds < 1 || b.span < time.Second || b.span%time.Second != 0 {
+		return errors.New("-rounds must be at least 1, -time whole seconds")
 	}
 	if os.Getuid() != 0 {
 		return errors.New("needs root for network namespaces and TAP devices")
@@ -79,30 +86,33 @@ func (b *bench) run() error {
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGTERM)
 
-	rows := b.rows()
-	if len(rows) == 0 {
+	groups := b.groups()
+	if len(groups) == 0 {
 		return errors.New("-only matches no row")
 	}
-	for round := range b.rounds {
-		for _, r := range rows {
-			select {
-			case <-interrupted:
-				return errors.New("interrupted")
-			default:
+	b.printMachine(os.Stdout)
+	for _, g := range groups {
+		for round := range b.rounds {
+			for _, r := range g.rows {
+				select {
+				case <-interrupted:
+					return errors.New("interrupted")
+				default:
+				}
+				if r.failed != "" {
+					continue
+				}
+				fmt.Fprintf(os.Stderr, "\r%-100.100s", fmt.Sprintf("round %d of %d: %v", round+1, b.rounds, r))
+				res, err := r.measure(b, r)
+				if err != nil {
+					r.failed = err.Error()
+					continue
+				}
+				r.results = append(r.results, res)
 			}
-			if r.skipped != "" {
-				continue
-			}
-			fmt.Fprintf(os.Stderr, "\r%-78s", fmt.Sprintf("round %d of %d: %s, %s", round+1, b.rounds, r.load.name, r.system.name))
-			res, err := b.measure(r)
-			if err != nil {
-				r.skipped = err.Error()
-				continue
-			}
-			r.results = append(r.results, res)
 		}
+		fmt.Fprintf(os.Stderr, "\r%100s\r", "")
+		g.print(os.Stdout)
 	}
-	fmt.Fprintf(os.Stderr, "\r%78s\r", "")
-	b.print(os.Stdout, rows)
 	return nil
 }

@@ -16,8 +16,8 @@ const (
 	warmup  = 200 * time.Millisecond // of load; wrk has none
 )
 
-// measure starts a row's server, loads it once, and ends it.
-func (b *bench) measure(r *row) (result, error) {
+// networked starts a row's server, loads it once over a link, and ends it.
+func (b *bench) networked(r *row) (result, error) {
 	switch r.system.link {
 	case "veth":
 		return b.overVeth(r)
@@ -56,7 +56,7 @@ func (b *bench) overVeth(r *row) (res result, err error) {
 	if err != nil {
 		return res, err
 	}
-	res, err = b.wrk(client, r.load)
+	res, err = b.ask(client, r)
 	err = errors.Join(err, p.stop())
 	res.Busy = p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 	return res, err
@@ -68,7 +68,7 @@ func (b *bench) overTAP(r *row) (res result, err error) {
 	if err != nil {
 		return res, err
 	}
-	res, err = b.wrk(name("t"), r.load)
+	res, err = b.ask(name("t"), r)
 	err = errors.Join(err, p.stop())
 	res.Busy = p.loopBusy()
 	return res, err
@@ -77,12 +77,8 @@ func (b *bench) overTAP(r *row) (res result, err error) {
 // overVirtio starts load, which makes the vhost socket, and then the server, which connects to it.
 func (b *bench) overVirtio(r *row) (res result, err error) {
 	socket := filepath.Join(b.dir, "vhost.sock")
-	mode := "keep-alive"
-	if r.load.connect {
-		mode = "connect"
-	}
 	load := exec.Command(filepath.Join(b.programs, "load"), "-device", "net_vhost0,iface="+socket, "-lcore", "1", "-memory", "96", "-from", client4,
-		"-to", fmt.Sprintf("%s:%d", server4, r.load.port), "-mode", mode, "-conns", fmt.Sprint(b.conns), "-time", b.span.String(), "-warmup", warmup.String())
+		"-to", fmt.Sprintf("%s:%d", server4, r.load.port), "-mode", r.load.mode, "-conns", fmt.Sprint(r.conns), "-time", b.span.String(), "-warmup", warmup.String())
 	var out, says strings.Builder
 	load.Stdout, load.Stderr = &out, &says
 	if err := load.Start(); err != nil {
@@ -132,15 +128,28 @@ func (b *bench) startOnStack(r *row, vdev string) (*process, error) {
 	return startProcess(exec.Command(filepath.Join(b.programs, r.load.program), "-c", path))
 }
 
-// wrk loads a server from a namespace, on the second CPU.
-func (b *bench) wrk(netns string, l load) (result, error) {
-	args := []string{"netns", "exec", netns, "taskset", "-c", "1", "wrk", "--latency", "-t1", fmt.Sprintf("-c%d", b.conns), fmt.Sprintf("-d%ds", int(b.span.Seconds()))}
-	if l.connect {
-		args = append(args, "-H", "Connection: close")
+// ask loads a server from a namespace, on the second CPU.
+func (b *bench) ask(netns string, r *row) (result, error) {
+	args := []string{"netns", "exec", netns, "taskset", "-c", "1"}
+	to := fmt.Sprintf("%s:%d", server4, r.load.port)
+	stream := r.load.mode == "sink" || r.load.mode == "source"
+	if stream {
+		args = append(args, filepath.Join(b.programs, "bulk"), "-to", to, "-mode", r.load.mode, "-time", b.span.String())
+	} else {
+		args = append(args, "wrk", "--latency", "-t1", fmt.Sprintf("-c%d", r.conns), fmt.Sprintf("-d%ds", int(b.span.Seconds())))
+		if r.load.mode == "connect" {
+			args = append(args, "-H", "Connection: close")
+		}
+		args = append(args, "http://"+to+"/")
 	}
-	out, err := exec.Command("ip", append(args, fmt.Sprintf("http://%s:%d/", server4, l.port))...).CombinedOutput()
+	out, err := exec.Command("ip", args...).CombinedOutput()
 	if err != nil {
-		return result{}, fmt.Errorf("wrk: %w: %s", err, out)
+		return result{}, fmt.Errorf("%w: %s", err, out)
+	}
+	if stream {
+		res, err := parseBulk(string(out))
+		res.Errors, res.Span = "", b.span+b.span/10 // with the warm-up; it may wait
+		return res, err
 	}
 	return parseWrk(string(out))
 }

@@ -1,76 +1,183 @@
 package main
 
-import (
-	"os"
-	"path/filepath"
-	"strings"
-)
+import "fmt"
 
 // system is a stack and the link to it.
 type system struct {
 	name string
 	tcp  string // [stack] tcp; empty: the kernel's stack
-	link string // "veth", "TAP" or "virtio"
+	link string // "veth", "TAP", "virtio" or "memory"
 }
 
-var systems = []*system{
-	{"kernel, veth", "", "veth"},
-	{"tcp=netstack, TAP", "netstack", "TAP"},
-	{"tcp=fstack, TAP", "fstack", "TAP"},
-	{"tcp=netstack, virtio", "netstack", "virtio"},
-	{"tcp=fstack, virtio", "fstack", "virtio"},
-}
+var (
+	kernelVeth     = &system{"kernel, veth", "", "veth"}
+	netstackTAP    = &system{"tcp=netstack, TAP", "netstack", "TAP"}
+	fstackTAP      = &system{"tcp=fstack, TAP", "fstack", "TAP"}
+	netstackVirtio = &system{"tcp=netstack, virtio", "netstack", "virtio"}
+	fstackVirtio   = &system{"tcp=fstack, virtio", "fstack", "virtio"}
+	netstackMemory = &system{"tcp=netstack, memory", "netstack", "memory"}
+	fstackMemory   = &system{"tcp=fstack, memory", "fstack", "memory"}
+
+	networked = []*system{kernelVeth, netstackTAP, fstackTAP, netstackVirtio, fstackVirtio}
+	inProcess = []*system{netstackMemory, fstackMemory}
+)
 
 // load is a program and a way to ask it.
 type load struct {
 	name    string
 	program string
 	port    int
-	connect bool // a connection for each request
+	mode    string // of load: keep-alive, connect, sink or source
 }
 
 var loads = []load{
-	{"net/http, keep-alive", "server", 80, false},
-	{"conn loop, keep-alive", "server", 81, false},
-	{"conn loop, connect each", "server", 81, true},
-	{"epoll, keep-alive", "epoll", 80, false},
-	{"epoll, connect each", "epoll", 80, true},
+	{"epoll, keep-alive", "epoll", 80, "keep-alive"},
+	{"epoll, connect each", "epoll", 80, "connect"},
+	{"net.Conn, keep-alive", "server", 81, "keep-alive"},
+	{"net.Conn, connect each", "server", 81, "connect"},
+	{"net/http, keep-alive", "server", 80, "keep-alive"},
+	{"net/http, connect each", "server", 80, "connect"},
 }
 
-// row is one line of the table.
+// row is one line of a table.
 type row struct {
-	system  *system
 	load    load
+	system  *system
+	conns   int
+	idle    int
+	args    []string // of the program that measures
+	measure func(*bench, *row) (result, error)
 	results []result
-	skipped string // why it could not be measured
+	failed  string // why it could not be measured
 }
 
-// rows are the lines of the table: systems stand, and are measured, next to each other.
-func (b *bench) rows() (rows []*row) {
+func (r *row) String() string {
+	s := r.load.name
+	if r.idle > 0 {
+		s += fmt.Sprintf(", %d idle", r.idle)
+	}
+	return fmt.Sprintf("%s, %d connections, %s", s, r.conns, r.system.name)
+}
+
+// baseline tells whether r is what other is compared with: the same over the kernel's stack, or over gVisor's TCP and
+// the same link.
+func (r *row) baseline(other *row, tcp string) bool {
+	return r.system.tcp == tcp && r.load == other.load && r.conns == other.conns && r.idle == other.idle &&
+		(tcp == "" || r.system.link == other.system.link)
+}
+
+// group is a table.
+type group struct {
+	title   string
+	columns []column
+	rows    []*row
+	note    string
+}
+
+// add adds a row if it was chosen; quick ones are measured without any choice.
+func (g *group) add(b *bench, quick bool, r *row) {
+	if b.only != nil && !b.only.MatchString(g.title+": "+r.String()) || b.only == nil && !b.all && !quick {
+		return
+	}
+	g.rows = append(g.rows, r)
+}
+
+// groups are the tables in their order, those that have a row.
+func (b *bench) groups() (list []*group) {
+	for _, g := range []*group{b.requests(), b.memory(), b.oneCPU(), b.streams(), b.idleConnections(), b.scaling()} {
+		if len(g.rows) > 0 {
+			list = append(list, g)
+		}
+	}
+	return list
+}
+
+var connections = []int{1, 64, 256, 1024}
+
+func (b *bench) requests() *group {
+	g := &group{title: "requests", columns: []column{rate, p50, p99, nanos, cycles}, note: `"connect each": connections per second, and the time from SYN to the end of the answer. ns/request: time of the
+loop's turns in which something happened, with the application; for the kernel CPU time of the process, without what
+softirqs do on other processes' time. Over TAP and veth wrk makes the load, and is the limit before the server is.`}
 	for _, l := range loads {
-		for _, s := range systems {
-			r := &row{system: s, load: l}
-			switch {
-			case !b.only.MatchString(l.name + ", " + s.name):
-				continue
-			case s.tcp == "" && l.program == "epoll":
-				continue // posix is for this stack
-			case s.link == "virtio" && !freeHugepages():
-				r.skipped = "no free hugepages: reserve some with dpdk-hugepages.py --setup 512M"
+		for _, n := range connections {
+			for _, s := range networked {
+				if s.tcp == "" && l.program == "epoll" {
+					continue // package posix is for this stack
+				}
+				r := &row{load: l, system: s, conns: n, measure: (*bench).networked}
+				g.add(b, n == 64 && (l.program != "server" || l.port == 81 || l.mode == "keep-alive"), r)
 			}
-			rows = append(rows, r)
 		}
 	}
-	return rows
+	return g
 }
 
-// freeHugepages tells whether any are free: virtio_user shares its memory with the other side, and needs them.
-func freeHugepages() bool {
-	files, _ := filepath.Glob("/sys/kernel/mm/hugepages/*/free_hugepages")
-	for _, f := range files {
-		if b, err := os.ReadFile(f); err == nil && strings.TrimSpace(string(b)) != "0" {
-			return true
+func (b *bench) memory() *group {
+	g := &group{title: "in process", columns: []column{nanos, cycles, rate, p50, p99}, note: `An event loop on package posix, without a device; the load generator runs in the same thread, so requests/s are of both,
+and ns/request are the server's alone.`}
+	for _, mode := range []string{"keep-alive", "connect"} {
+		for _, n := range connections {
+			for _, s := range inProcess {
+				l := load{name: "posix, " + map[string]string{"keep-alive": "keep-alive", "connect": "connect each"}[mode], mode: mode, port: 80}
+				g.add(b, n == 64, &row{load: l, system: s, conns: n, measure: (*bench).inside})
+			}
 		}
 	}
-	return false
+	return g
+}
+
+func (b *bench) oneCPU() *group {
+	g := &group{title: "one stream, both ends on one CPU", columns: []column{gbit, cpuGbit, sendKB, receiveKB}, note: `One process with both ends, pinned. Neither link copies frames or sums checksums. What differs: the kernel's calls are
+system calls, and it allocates its buffers; here both are in the process, and the link is a ring without a qdisc.`}
+	for _, c := range []struct{ name, arg string }{{"up to 64 KB at a time", ""}, {"1500 bytes at a time", "-mtu"}} {
+		for _, s := range []*system{{"kernel, loopback", "", "loopback"}, {"kernel, veth", "", "veth"}, {"tcp=fstack, memory", "fstack", "memory"}} {
+			args := []string{"-pair", s.link}
+			if c.arg != "" {
+				args = append(args, c.arg)
+			}
+			g.add(b, true, &row{load: load{name: c.name}, system: s, conns: 1, args: args, measure: (*bench).pair})
+		}
+	}
+	return g
+}
+
+func (b *bench) streams() *group {
+	g := &group{title: "one stream to or from another CPU", columns: []column{gbit, nsKB}, note: `Over TAP and veth the kernel is at the other end, over virtio the load generator, which sends 1500 bytes at a time and
+wants no checksums.`}
+	for _, l := range []load{{"net.Conn, receives", "server", 82, "source"}, {"net.Conn, sends", "server", 83, "sink"}} {
+		for _, s := range networked {
+			g.add(b, s.link == "virtio" || s.link == "veth", &row{load: l, system: s, conns: 1, measure: (*bench).networked})
+		}
+	}
+	return g
+}
+
+func (b *bench) idleConnections() *group {
+	g := &group{title: "idle connections", columns: []column{perConn, rate, p50, p99, nanos, gcPause, gcs}, note: `bytes/connection: growth of the process's resident memory by all connections, with their descriptors and registrations
+in an epoll. The garbage collector runs five times a second; the pause is the longest one, of the whole process.`}
+	for _, idle := range []int{0, 10_000, 100_000, 1_000_000} {
+		for _, s := range inProcess {
+			switch {
+			case idle > 10_000 && s.tcp == "netstack": // gigabytes
+			case idle == 1_000_000 && !b.million:
+			default:
+				l := load{name: "posix, keep-alive", mode: "keep-alive", port: 80}
+				r := &row{load: l, system: s, conns: 1000, idle: idle, args: []string{"-gc", "200ms"}, measure: (*bench).inside}
+				g.add(b, s.tcp == "fstack" && idle != 100_000 || idle == 10_000, r)
+			}
+		}
+	}
+	return g
+}
+
+func (b *bench) scaling() *group {
+	g := &group{title: "scaling", columns: []column{rate, perCPU, ofTwice}, note: `Two processes that share nothing, each with its stack and its load in memory, pinned to a CPU of its own: no packet crosses
+from one to the other, and no cache line is shared. "of twice one" is what two workers can reach at best on this machine.`}
+	for _, n := range []int{1, 2} {
+		s := &system{fmt.Sprintf("%d processes, memory", n), "fstack", "memory"}
+		g.add(b, true, &row{load: load{name: "posix, keep-alive", mode: "keep-alive", port: 80}, system: s, conns: 64, measure: func(b *bench, r *row) (result, error) {
+			return b.processes(r, n)
+		}})
+	}
+	return g
 }

@@ -11,43 +11,95 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"time"
 )
 
-// print writes the machine and the table: medians, and in brackets the ratio to the kernel's row of the same load.
-func (b *bench) print(out io.Writer, rows []*row) {
-	model, mhz := cpu()
-	fmt.Fprintf(out, "%s, %d CPUs, %.0f MHz, %s, %d connections, medians of %d × %v, (kernel = 1)\n\n", model, runtime.NumCPU(), mhz, runtime.Version(), b.conns, b.rounds, b.span)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "load\tsystem\trequests/s\t      p50\t      p99\tns/request\tcycles/request")
-	var rate1, busy1 float64
-	for i, r := range rows {
-		if i == 0 || rows[i-1].load.name != r.load.name {
-			rate1, busy1 = 0, 0
-		}
-		if len(r.results) == 0 {
-			fmt.Fprintf(w, "%s\t%s\t(%s)\n", r.load.name, r.system.name, r.skipped)
-			continue
-		}
-		rate := median(r.results, func(x result) float64 { return x.Rate })
-		busy := median(r.results, func(x result) float64 { return float64(x.Busy) / float64(max(x.Requests, 1)) })
-		if r.system.tcp == "" {
-			rate1, busy1 = rate, busy
-		}
-		p50 := time.Duration(median(r.results, func(x result) float64 { return float64(x.P50) }))
-		p99 := time.Duration(median(r.results, func(x result) float64 { return float64(x.P99) }))
-		fmt.Fprintf(w, "%s\t%s\t%9.0f%s\t%9v\t%9v\t%8.0f\t%8.0f%s%s\n", r.load.name, r.system.name, rate, ratio(rate, rate1), p50, p99, busy, busy*mhz/1000, ratio(busy, busy1), faults(r))
-	}
-	w.Flush()
-	fmt.Fprintln(out, "\nconnect each: requests/s are connections/s. ns/request: time of the loop's turns in which something happened, with the")
-	fmt.Fprintln(out, "application; for the kernel CPU time of the process, without what softirqs do on other processes' time.")
+var model, mhz = cpu()
+
+// printMachine writes what was measured on, and how.
+func (b *bench) printMachine(out io.Writer) {
+	fmt.Fprintf(out, "%s, %d CPUs, %.0f MHz, Linux %s, %s; medians of %d × %v (least–greatest)\n", model, runtime.NumCPU(), mhz, kernel(), runtime.Version(), b.rounds, b.span)
 }
 
-func ratio(x, to float64) string {
-	if to == 0 {
+// print writes the table: medians, how far they are spread, and multiples of the kernel's and of gVisor's figures.
+func (g *group) print(out io.Writer) {
+	fmt.Fprintf(out, "\n%s\n\n", strings.ToUpper(g.title[:1])+g.title[1:])
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(w, "load\tsystem\t")
+	against := g.baselines()
+	for _, c := range g.columns {
+		fmt.Fprintf(w, "%s\t", c.head)
+		if c.ratio {
+			for _, tcp := range against {
+				fmt.Fprintf(w, "÷ %s\t", cmp.Or(tcp, "kernel"))
+			}
+		}
+	}
+	fmt.Fprintln(w)
+	for _, r := range g.rows {
+		name := fmt.Sprintf("%s, %d", r.load.name, r.conns)
+		if r.idle > 0 {
+			name += fmt.Sprintf(" + %d idle", r.idle)
+		}
+		fmt.Fprintf(w, "%s\t%s\t", name, r.system.name)
+		if len(r.results) == 0 {
+			fmt.Fprintf(w, "(%s)\n", r.failed)
+			continue
+		}
+		for _, c := range g.columns {
+			fmt.Fprintf(w, "%s\t", c.cell(r.results))
+			if c.ratio {
+				for _, tcp := range against {
+					fmt.Fprintf(w, "%s\t", g.ratio(r, tcp, c))
+				}
+			}
+		}
+		fmt.Fprintf(w, "%s\n", faults(r))
+	}
+	w.Flush()
+	if g.note != "" {
+		fmt.Fprintf(out, "\n%s\n", g.note)
+	}
+}
+
+// baselines are the stacks that rows of the table are compared with.
+func (g *group) baselines() (list []string) {
+	for _, tcp := range []string{"", "netstack"} {
+		if slices.ContainsFunc(g.rows, func(r *row) bool { return r.system.tcp == tcp }) {
+			list = append(list, tcp)
+		}
+	}
+	return list
+}
+
+// ratio is a figure of a row as a multiple of its baseline's; of several, the first one's.
+func (g *group) ratio(r *row, tcp string, c column) string {
+	if r.system.tcp == tcp {
 		return ""
 	}
-	return fmt.Sprintf(" (%.2f)", x/to)
+	for _, base := range g.rows {
+		if base.baseline(r, tcp) && len(base.results) > 0 {
+			if m := median(base.results, c.value); m != 0 {
+				return fmt.Sprintf("%.2f", median(r.results, c.value)/m)
+			}
+		}
+	}
+	return ""
+}
+
+// cell is the median, and how far apart the least and the greatest are if that can be seen.
+func (c column) cell(results []result) string {
+	least, greatest := c.format(c.value(results[0])), ""
+	var all []float64
+	for _, r := range results {
+		all = append(all, c.value(r))
+	}
+	slices.Sort(all)
+	middle := c.format(all[len(all)/2])
+	least, greatest = c.format(all[0]), c.format(all[len(all)-1])
+	if least == greatest {
+		return middle
+	}
+	return fmt.Sprintf("%s (%s–%s)", middle, least, greatest)
 }
 
 func median[T any](of []T, value func(T) float64) float64 {
@@ -59,17 +111,18 @@ func median[T any](of []T, value func(T) float64) float64 {
 	return all[len(all)/2]
 }
 
-// faults is a column of what went wrong, nothing if nothing did.
-func faults(r *row) (all string) {
+// faults are what went wrong, nothing if nothing did.
+func faults(r *row) string {
+	var all []string
 	for _, x := range r.results {
-		if x.Errors != "" {
-			all += "\t" + x.Errors
+		if x.Errors != "" && !slices.Contains(all, x.Errors) {
+			all = append(all, x.Errors)
 		}
 	}
-	if r.skipped != "" {
-		all += "\t" + r.skipped
+	if r.failed != "" {
+		all = append(all, r.failed)
 	}
-	return all
+	return strings.Join(all, "; ")
 }
 
 // cpu is the processor's name and frequency.
@@ -89,4 +142,13 @@ func cpu() (model string, mhz float64) {
 		}
 	}
 	return cmp.Or(model, runtime.GOARCH), mhz
+}
+
+// kernel is the kernel's release.
+func kernel() string {
+	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return "of unknown release"
+	}
+	return strings.TrimSpace(string(b))
 }

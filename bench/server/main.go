@@ -2,7 +2,8 @@
 //
 //	server -on fstack|kernel [-c config.ini]
 //
-// Port 80 is net/http, port 81 a plain loop over a net.Conn that answers each request read with the same bytes.
+// Port 80 is net/http, port 81 a plain loop over a net.Conn that answers each request read with the same bytes; port 82
+// reads and discards, port 83 writes without end.
 package main
 
 import (
@@ -48,7 +49,14 @@ func serve(listen func(network, addr string) (net.Listener, error)) error {
 	if err != nil {
 		return err
 	}
-	go connLoops(loops)
+	for addr, handle := range map[string]func(net.Conn){":82": discard, ":83": flood} {
+		l, err := listen("tcp", addr)
+		if err != nil {
+			return err
+		}
+		go accept(l, handle)
+	}
+	go accept(loops, connLoop)
 	fmt.Println("serving")
 	return http.Serve(web, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Content-Type"] = []string{"text/plain"}
@@ -56,13 +64,33 @@ func serve(listen func(network, addr string) (net.Listener, error)) error {
 	}))
 }
 
-func connLoops(l net.Listener) {
+func accept(l net.Listener, handle func(net.Conn)) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
 			return
 		}
-		go connLoop(c)
+		go handle(c)
+	}
+}
+
+func discard(c net.Conn) {
+	defer c.Close()
+	b := make([]byte, 64<<10)
+	for {
+		if _, err := c.Read(b); err != nil {
+			return
+		}
+	}
+}
+
+func flood(c net.Conn) {
+	defer c.Close()
+	b := make([]byte, 64<<10)
+	for {
+		if _, err := c.Write(b); err != nil {
+			return
+		}
 	}
 }
 

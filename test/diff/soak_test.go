@@ -221,7 +221,8 @@ func (s *soak) over(pair *[2]*end) bool {
 func (s *soak) drain() {
 	most, after := timeMost, 40*time.Minute
 	if s.real {
-		most, after = 2*time.Minute, time.Minute
+		// An orphan whose round trip was never measured gives up after eight retransmissions: one second, two, four …
+		most, after = 2*time.Minute, 6*time.Minute
 	}
 	if !s.pair.run(most, func() bool { s.reap(); return len(s.live)+len(s.late) == 0 || s.t.Failed() }) {
 		s.t.Errorf("%d connections do not end", len(s.live)+len(s.late))
@@ -232,6 +233,9 @@ func (s *soak) drain() {
 		if !s.pair.run(after, func() bool { _, left := h.leftovers(); return !left }) {
 			u, _ := h.leftovers()
 			s.t.Errorf("host %d has in use %v after all was closed: %+v", h.index, after, u)
+			var left [8]tcp.Connection
+			n, _ := h.own.Connections(0, left[:])
+			s.t.Logf("%+v", left[:n])
 		}
 	}
 }
