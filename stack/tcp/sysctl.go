@@ -141,7 +141,7 @@ func defaultSysctls() sysctls {
 	return sysctls{
 		sendSpace: 64 << 10, recvSpace: 64 << 10, sendMax: 4 << 20, recvMax: 6 << 20, sendAuto: 1, recvAuto: 1,
 		delayedAck: 1, delackTime: 40, rfc1323: 1, sack: 1, ecn: ecnAnswer, msl: 30_000, finwait2: 60_000,
-		keepIdle: 7_200_000, keepIntvl: 75_000, keepCnt: 9, keepInit: 75_000,
+		keepIdle: 7_200_000, keepIntvl: 75_000, keepCnt: 9, keepInit: 180_000,
 		syncookies: 1, synackRetries: 5, halfOpen: 65536, retries: 15, rtoInitial: 1000, rtoMin: 200, rtoMax: 120_000, idleRestart: 1, mssV4: 536, mssV6: 1220, mssMin: 216,
 		pmtud: 1, dropSynFin: 1, timeWaitMost: 262_144, timeWaitRecycle: 1, orphanMost: 65536, backlogMost: 4096,
 		ackStretch: 44, sockBufMost: 6 << 20, holeV4: 1200, holeV6: 1220,

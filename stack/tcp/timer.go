@@ -46,7 +46,12 @@ func (t *TCP) setLossTimer(i uint32, p *pcb) {
 	}
 	p.timeLoss = at * 1e3
 	if p.rec.Retries != 0 {
-		if uto := t.opts.at(p.opts).userTimeout; uto != 0 { // RFC 5482: not later than the user permits
+		o := t.opts.at(p.opts)
+		uto := o.userTimeout
+		if uto == 0 && p.state == stateSynSent && o.synCount == 0 {
+			uto = uint32(t.sys.keepInit)
+		}
+		if uto != 0 { // RFC 5482: not later than the user permits
 			p.timeLoss = min(p.timeLoss, t.now+int64(int32(p.progress+uto-t.nowMS))*1e6)
 			p.timeLoss = max(p.timeLoss, 1)
 		}
@@ -87,7 +92,7 @@ func (t *TCP) fire(i uint32, p *pcb) {
 
 // fireLoss is a tail loss probe, RACK's reordering timer, or a retransmission timeout.
 func (t *TCP) fireLoss(i uint32, p *pcb) {
-	if p.rec.Retries != 0 && t.opts.at(p.opts).userTimeout != 0 {
+	if p.rec.Retries != 0 && (p.state == stateSynSent || t.opts.at(p.opts).userTimeout != 0) {
 		if errno := t.exhausted(p); errno != 0 {
 			t.giveUp(i, p, errno)
 			return
@@ -157,7 +162,7 @@ func (t *TCP) exhausted(p *pcb) syscall.Errno {
 	why := p.reason()
 	switch {
 	case p.state == stateSynSent:
-		if o.synCount != 0 && n > int(o.synCount) || age >= int64(t.sys.keepInit) || o.userTimeout != 0 && age >= int64(o.userTimeout) {
+		if o.synCount != 0 && n > int(o.synCount) || o.synCount == 0 && age >= int64(t.sys.keepInit) || o.userTimeout != 0 && age >= int64(o.userTimeout) {
 			return why
 		}
 	case p.state == stateSynRcvd && p.flags&flagActive == 0:

@@ -158,6 +158,9 @@ func (e *Engine) Established(s *State, o Options) {
 		s.flags |= stateSACK
 	}
 	s.flags |= stateProbeable
+	if s.srtt == 0 {
+		s.Backoff = 0 // of the SYN's timeouts; RTO knows what RFC 6298 §5.7 has instead
+	}
 	if s.flight != 0 { // a SYN that was sent again is no episode of what follows
 		f := e.flights.at(s.flight)
 		f.flags &^= flightUndo | flightEnded | flightStamp
