@@ -19,11 +19,17 @@ const grace = 10 * time.Second
 
 var (
 	started     atomic.Bool
-	ending, end = context.WithCancel(context.Background())
+	ending, end = context.WithCancelCause(context.Background())
 )
 
-// Context is done when the program is asked to end, by SIGINT or SIGTERM. The function given to Run then has ten
-// seconds to return; its listeners are closed for it. An HTTP server finishes the requests in flight like this:
+// ErrReplaced is the cause of Context's end, as context.Cause tells, when another version of the program has taken over
+// in an upgrade: new connections go there. The function given to Run may finish those that it has, within the time that
+// the config's [stack] drain says, and returns.
+var ErrReplaced = errors.New("another version of the program has taken over")
+
+// Context is done when the process is asked to end: by SIGINT or SIGTERM, by the command stop, or because of an upgrade,
+// which context.Cause tells by ErrReplaced. The function given to Run then has ten
+// seconds to return, or longer in an upgrade; its listeners are closed for it. An HTTP server finishes the requests in flight like this:
 //
 //	server := &http.Server{Handler: handler}
 //	finished := make(chan error, 1)
@@ -123,8 +129,9 @@ func killSelf(s os.Signal) {
 
 // endOrder tells serve to end.
 type endOrder struct {
-	why    string
-	within time.Duration
+	why      string
+	within   time.Duration
+	replaced bool // by another version: it is fine to take all of that time
 }
 
 // serve runs app until it has returned, or has to. Signals end it, and so do orders, which come from a supervisor or
@@ -144,11 +151,15 @@ func (e *engine) serve(app func() error, signals, asks <-chan os.Signal) error {
 		result <- err
 	}()
 	var late <-chan time.Time
-	var limit time.Duration
-	finish := func(why string, within time.Duration) {
-		e.log.Info("ending; again to end at once", "because", why, "within", within.String())
-		limit, late = within, time.After(within)
-		end()
+	var order endOrder
+	finish := func(o endOrder) {
+		e.log.Info("ending", "because", o.why, "within", o.within.String())
+		order, late = o, time.After(o.within)
+		if o.replaced {
+			end(ErrReplaced)
+		} else {
+			end(nil)
+		}
 		e.api.closeListeners()
 	}
 	for {
@@ -166,18 +177,22 @@ func (e *engine) serve(app func() error, signals, asks <-chan os.Signal) error {
 				return fmt.Errorf("fstack.Run: %v again: the application was still running", s)
 			}
 			e.asked.Store(true)
-			finish(s.String(), grace)
+			finish(endOrder{why: s.String(), within: grace})
 		case o := <-e.orders:
 			if late == nil {
-				finish(o.why, o.within)
+				finish(o)
 			} else {
-				limit, late = o.within, time.After(o.within)
+				order, late = o, time.After(o.within)
 			}
 		case s := <-asks:
 			go e.ask(s)
 		case <-late:
+			if order.replaced {
+				e.log.Warn("the application has not returned; its connections are closed", "within", order.within.String())
+				return nil
+			}
 			e.hurry.Store(true)
-			return fmt.Errorf("fstack.Run: the application did not return within %v", limit)
+			return fmt.Errorf("fstack.Run: the application did not return within %v", order.within)
 		}
 	}
 }

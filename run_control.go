@@ -63,7 +63,7 @@ func (e *engine) answer(ctx context.Context, r control.Request, say func(string)
 		return nil, errUpgradeAlone
 	case control.CommandStop:
 		say(fmt.Sprintf("pid %d is ending, within %v", os.Getpid(), grace))
-		e.orders <- endOrder{"the command stop", grace}
+		e.orders <- endOrder{why: "the command stop", within: grace}
 		<-ctx.Done()
 		return nil, nil
 	}

@@ -66,7 +66,7 @@ func (s *supervisor) upgrade(say func(string)) (err error) {
 	for _, x := range old {
 		if x.proc != nil {
 			s.enter(x, control.StateDraining)
-			x.proc.Send(supervise.Message{Kind: supervise.End, Why: "an upgrade", Within: within})
+			x.proc.Send(supervise.Message{Kind: supervise.End, Why: "an upgrade", Within: within, Replaced: true})
 			p := x.proc
 			time.AfterFunc(within+killAfter, func() {
 				s.mu.Lock()

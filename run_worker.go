@@ -145,7 +145,7 @@ func (e *engine) obey(gone chan<- struct{}) {
 			}
 			continue
 		case supervise.End:
-			e.orders <- endOrder{m.Why, m.Within}
+			e.orders <- endOrder{m.Why, m.Within, m.Replaced}
 			continue
 		case supervise.SetPaths:
 			err = e.setPaths(m.Paths)

@@ -4,12 +4,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log"
 	"net"
+	"sync"
 
 	"github.com/fstack-go/fstack"
 )
@@ -40,8 +42,15 @@ func serve(addr string) error {
 			log.Print(err)
 		}
 	}()
-	return echoStreams(listener)
+	err = echoStreams(listener)
+	if errors.Is(context.Cause(fstack.Context()), fstack.ErrReplaced) {
+		open.Wait() // new connections go to the version that has taken over, these stay here
+	}
+	return err
 }
+
+// open are the connections.
+var open sync.WaitGroup
 
 // echoStreams has a goroutine for each connection, until the listener is closed.
 func echoStreams(listener net.Listener) error {
@@ -50,10 +59,10 @@ func echoStreams(listener net.Listener) error {
 		if err != nil {
 			return err
 		}
-		go func() {
+		open.Go(func() {
 			defer conn.Close()
 			io.Copy(conn, conn) // until the peer closes or resets
-		}()
+		})
 	}
 }
 

@@ -45,18 +45,19 @@ type Path struct {
 
 // Message is one line between a supervisor and a worker.
 type Message struct {
-	Kind    Kind          `json:"kind"`
-	ID      uint64        `json:"id,omitempty"`
-	Error   string        `json:"error,omitempty"`
-	Version *Version      `json:"version,omitempty"`
-	Facts   *Facts        `json:"facts,omitempty"`
-	Paths   []Path        `json:"paths,omitempty"` // by port
-	Text    string        `json:"text,omitempty"`
-	Name    string        `json:"name,omitempty"` // of the file that Text is of
-	Lines   []string      `json:"lines,omitempty"`
-	Within  time.Duration `json:"within,omitempty"`
-	Why     string        `json:"why,omitempty"`
-	Asked   bool          `json:"asked,omitempty"` // with Done: the worker was asked to end
+	Kind     Kind          `json:"kind"`
+	ID       uint64        `json:"id,omitempty"`
+	Error    string        `json:"error,omitempty"`
+	Version  *Version      `json:"version,omitempty"`
+	Facts    *Facts        `json:"facts,omitempty"`
+	Paths    []Path        `json:"paths,omitempty"` // by port
+	Text     string        `json:"text,omitempty"`
+	Name     string        `json:"name,omitempty"` // of the file that Text is of
+	Lines    []string      `json:"lines,omitempty"`
+	Within   time.Duration `json:"within,omitempty"`
+	Why      string        `json:"why,omitempty"`
+	Replaced bool          `json:"replaced,omitempty"` // with End: another version has taken over
+	Asked    bool          `json:"asked,omitempty"`    // with Done: the worker was asked to end
 }
 
 // Version is what must be the same on both sides, as they share memory.

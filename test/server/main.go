@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/fstack-go/fstack"
@@ -63,9 +64,9 @@ func serve() error {
 	go echoPackets(packets)
 	context.AfterFunc(fstack.Context(), func() { packets.Close() })
 
-	server := &http.Server{Handler: handler()}
+	server := &http.Server{Handler: polite(handler())}
 	finished := make(chan error, 1)
-	context.AfterFunc(fstack.Context(), func() { finished <- server.Shutdown(context.Background()) })
+	context.AfterFunc(fstack.Context(), func() { finished <- finish(server) })
 	fmt.Println("ready")
 	if err := server.Serve(web); fstack.Context().Err() == nil {
 		return err
@@ -122,6 +123,28 @@ func stats() Stats {
 	return s
 }
 
+// polite tells clients, once the program is to end, that their connection closes behind the answer.
+func polite(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fstack.Context().Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// finish ends the server. One that is replaced serves all connections until their clients close them.
+func finish(server *http.Server) error {
+	if errors.Is(context.Cause(fstack.Context()), fstack.ErrReplaced) {
+		echoing.Wait()
+		time.Sleep(500 * time.Millisecond)
+	}
+	return server.Shutdown(context.Background())
+}
+
+// echoing are the connections of the echo service.
+var echoing sync.WaitGroup
+
 func echoStreams(l net.Listener) {
 	for {
 		c, err := l.Accept()
@@ -131,10 +154,10 @@ func echoStreams(l net.Listener) {
 		if err != nil {
 			log.Fatal(err)
 		}
-		go func() {
+		echoing.Go(func() {
 			defer c.Close()
 			io.Copy(c, c)
-		}()
+		})
 	}
 }
 
