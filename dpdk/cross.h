@@ -95,6 +95,7 @@ struct fs_end {
 struct fs_port {
 	struct fs_head head;
 	uint32_t slots, queues;
+	uint32_t descriptors; // of a queue, both ways
 	struct fs_slots *all;
 	struct fs_mesh *mesh;
 	uint16_t owner[FS_MAX_QUEUES]; // slot + 1 of who polls the queue and uses its pool, 0: nobody
@@ -111,7 +112,7 @@ extern int fs_wake_fds[FS_MAX_SLOTS];
 int fs_zone(const char *name, size_t size, int make, void **p);
 int fs_zone_free(const char *name);
 int fs_slots_make(uint32_t slots, uint32_t words, struct fs_slots **s);
-int fs_port_make(struct fs_slots *all, uint16_t port, uint32_t queues, struct fs_mesh *mesh, struct fs_port **p);
+int fs_port_make(struct fs_slots *all, uint16_t port, uint32_t queues, uint32_t descriptors, struct fs_mesh *mesh, struct fs_port **p);
 int fs_head_check(const struct fs_head *h, uint32_t magic, size_t size);
 
 struct fs_end *fs_port_end(struct fs_port *p, uint32_t slot);

@@ -75,7 +75,7 @@ int fs_slots_make(uint32_t slots, uint32_t words, struct fs_slots **s)
 	return 0;
 }
 
-int fs_port_make(struct fs_slots *all, uint16_t port, uint32_t queues, struct fs_mesh *mesh, struct fs_port **p)
+int fs_port_make(struct fs_slots *all, uint16_t port, uint32_t queues, uint32_t descriptors, struct fs_mesh *mesh, struct fs_port **p)
 {
 	char name[RTE_MEMZONE_NAMESIZE];
 	int rc;
@@ -86,6 +86,7 @@ int fs_port_make(struct fs_slots *all, uint16_t port, uint32_t queues, struct fs
 		return rc;
 	(*p)->slots = all->slots;
 	(*p)->queues = queues;
+	(*p)->descriptors = descriptors;
 	(*p)->all = all;
 	(*p)->mesh = mesh;
 	for (uint32_t i = 0; i < all->slots; i++) {
@@ -146,19 +147,6 @@ static uint32_t lend_max(const struct rte_mempool *pool, uint32_t descriptors)
 	return pool->size > stay + 2 * FS_BURST ? pool->size - stay : 2 * FS_BURST;
 }
 
-static uint32_t descriptors(uint16_t port, uint16_t queue)
-{
-	struct rte_eth_rxq_info rx;
-	struct rte_eth_txq_info tx;
-	uint32_t n = 0;
-
-	if (rte_eth_rx_queue_info_get(port, queue, &rx) == 0)
-		n += rx.nb_desc;
-	if (rte_eth_tx_queue_info_get(port, queue, &tx) == 0)
-		n += tx.nb_desc;
-	return n != 0 ? n : 2048;
-}
-
 // enter_mode makes the end direct, on a queue that nobody else polls, or has another slot receive and send for it.
 // -EBUSY: somebody polls the queue. -ENOENT: there is no pool for this.
 static int enter_mode(struct fs_end *e, uint32_t via, uint32_t queue)
@@ -181,7 +169,7 @@ static int enter_mode(struct fs_end *e, uint32_t via, uint32_t queue)
 	e->via = via;
 	e->q.pool = pool;
 	e->lent = lent_of(e, p->slot_pool[e->slot]) + (e->queue_pool != NULL ? lent_of(e, e->queue_pool) : 0);
-	e->lend_max = lend_max(pool, via == e->slot ? descriptors(e->q.port, queue) : 0);
+	e->lend_max = lend_max(pool, via == e->slot ? p->descriptors : 0);
 	return 0;
 }
 

@@ -38,7 +38,8 @@ func (p *Port) share() error {
 		return err
 	}
 	if err := p.call("rte_memzone "+p.zoneName(), func() C.int {
-		return C.fs_port_make(m.s, p.cid(), C.uint32_t(p.config.Queues), (*C.struct_fs_mesh)(p.rings.Pointer()), &p.shared)
+		return C.fs_port_make(m.s, p.cid(), C.uint32_t(p.config.Queues), C.uint32_t(p.config.RxDesc+p.config.TxDesc),
+			(*C.struct_fs_mesh)(p.rings.Pointer()), &p.shared)
 	}); err != nil {
 		return err
 	}
