@@ -70,7 +70,7 @@ func needs(t *testing.T, programs ...string) {
 
 // leftovers are namespaces, locks, EAL files, hugepage files and links whose names begin with prefix.
 func leftovers(prefix string) (left []string) {
-	for _, dir := range []string{"/run/netns/", "/run/fstack-", "/var/run/dpdk/", "/sys/class/net/"} {
+	for _, dir := range []string{"/run/netns/", "/run/fstack-", "/run/fstack/", "/var/run/dpdk/", "/sys/class/net/"} {
 		found, _ := filepath.Glob(dir + prefix + "*")
 		left = append(left, found...)
 	}

@@ -2,6 +2,8 @@
 //
 //	GET /            a short text          GET /stats   Stats as JSON, after a garbage collection
 //	GET /bytes?n=N   N bytes of stream     GET /slow?for=1s
+//	GET /who         the worker that serves: index, process, generation's slot
+//	GET /out?n=N&to=ADDRESS   makes N connections to an echo service
 //	POST /sum        the SHA-256 of what was sent
 package main
 
@@ -104,6 +106,21 @@ func handler() http.Handler {
 		time.Sleep(d)
 		io.WriteString(w, "at last\n")
 	})
+	mux.HandleFunc("GET /who", func(w http.ResponseWriter, r *http.Request) {
+		i := fstack.Info()
+		fmt.Fprintf(w, "%d %d %d", i.Index, i.PID, i.Slot)
+	})
+	mux.HandleFunc("GET /out", func(w http.ResponseWriter, r *http.Request) {
+		n, err := strconv.Atoi(r.FormValue("n"))
+		if err == nil {
+			err = dialOut(n, r.FormValue("to"))
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprintf(w, "%d connections", n)
+	})
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode(stats())
 	})
@@ -121,6 +138,35 @@ func stats() Stats {
 	}
 	fstack.EachCounter(func(where, name, _ string, value uint64) { s.Counters[where+" "+name] += value })
 	return s
+}
+
+// dialOut makes n connections, some at a time, and has each echo a word.
+func dialOut(n int, to string) error {
+	const atOnce = 32
+	tickets, failed := make(chan struct{}, atOnce), make(chan error, n)
+	var all sync.WaitGroup
+	for i := range n {
+		tickets <- struct{}{}
+		all.Go(func() {
+			defer func() { <-tickets }()
+			c, err := fstack.DialTimeout("tcp", to, 20*time.Second)
+			if err == nil {
+				defer c.Close()
+				c.SetDeadline(time.Now().Add(20 * time.Second))
+				word, got := fmt.Sprintf("%08d", i), make([]byte, 8)
+				io.WriteString(c, word)
+				if _, err = io.ReadFull(c, got); err == nil && string(got) != word {
+					err = fmt.Errorf("%q came back for %q", got, word)
+				}
+			}
+			if err != nil {
+				failed <- fmt.Errorf("connection %d: %w", i, err)
+			}
+		})
+	}
+	all.Wait()
+	close(failed)
+	return <-failed // the first, nil if there is none
 }
 
 // polite tells clients, once the program is to end, that their connection closes behind the answer.
