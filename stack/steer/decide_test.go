@@ -294,6 +294,7 @@ func TestWhoseATCPSegmentIs(t *testing.T) {
 		{"a SYN of another's, all listen", 0, false, 2, syn, false, []event{listen(0, 1, 2, 3)}, 2},
 		{"a SYN of another's, only I listen", 0, false, 2, syn, false, []event{listen(0)}, none},
 		{"a SYN of another's, a third listens", 0, false, 2, syn, false, []event{listen(3)}, 3},
+		{"a SYN of another's, a third and I listen", 2, false, 3, syn, false, []event{listen(0, 2)}, none},
 		{"a SYN of mine, others listen", 0, false, 0, syn, false, []event{listen(2, 3)}, 2},
 		{"a SYN by RSS, whoever the map says", 0, true, 2, syn, false, nil, none},
 		{"a SYN by RSS, I listen", 0, true, 2, syn, false, []event{listen(0, 2)}, none},
@@ -344,6 +345,58 @@ func TestWhoseATCPSegmentIs(t *testing.T) {
 				t.Errorf("stays: %t, handed to %v, want %v", stays, h.to, want)
 			}
 		})
+	}
+}
+
+func TestWhoseADatagramIs(t *testing.T) {
+	upgrade := func(m *Map) { m.Join(4, 5, 6, 7) }
+	for _, c := range []struct {
+		name     string
+		me       int
+		hardware bool
+		owner    int
+		bound    []int
+		handed   bool
+		event    func(*Map)
+		want     int // -1: stays
+	}{
+		{"mine", 0, false, 0, []int{0, 1, 2, 3}, false, nil, -1},
+		{"nobody's, my flow", 0, false, 0, nil, false, nil, -1},
+		{"nobody's, another's flow", 0, false, 2, nil, false, nil, 2},
+		{"all have the port", 0, false, 2, []int{0, 1, 2, 3}, false, nil, 2},
+		{"I have the port, another the flow", 2, false, 3, []int{0, 2}, false, nil, -1},
+		{"a third has the port", 0, false, 2, []int{3}, false, nil, 3},
+		{"two others have the port", 0, false, 0, []int{1, 3}, false, nil, 1},
+		{"by RSS, all have the port", 0, true, 2, []int{0, 1, 2, 3}, false, nil, -1},
+		{"by RSS, another has the port", 0, true, 0, []int{1}, false, nil, 1},
+		{"by RSS, nobody has", 0, true, 2, nil, false, nil, -1},
+		{"handed over", 0, false, 2, []int{2}, true, nil, -1},
+		{"both generations have the port", 4, true, 0, []int{0, 4}, false, upgrade, -1},
+		{"the old generation has the port", 4, true, 0, []int{0}, false, upgrade, 0},
+		{"I drain, both have the port", 0, true, 0, []int{0, 4}, false, upgrade, 4},
+		{"another of either generation has the port", 4, true, 0, []int{0, 6}, false, upgrade, 6},
+	} {
+		m, x, h := slots(t, c.me, c.hardware)
+		src := owned(m, c.owner)
+		for _, s := range c.bound {
+			m.SetPort(s, UDPBound, 80, true)
+		}
+		if c.event != nil {
+			c.event(m)
+		}
+		flags := stack.FrameFlags(0)
+		if c.handed {
+			flags = stack.RxHanded
+		}
+		b := eth(testMAC, wire.TypeIPv4, ip4(src, our4, 17, 0, nil, datagram(src, our4)))
+		stays := !x.Steer(0, one(b, flags))
+		want := []int{c.want}
+		if c.want < 0 {
+			want = nil
+		}
+		if stays != (c.want < 0) || !slices.Equal(h.to, want) {
+			t.Errorf("%s: stays %t, handed to %v, want %v", c.name, stays, h.to, want)
+		}
 	}
 }
 
