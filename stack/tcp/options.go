@@ -147,8 +147,7 @@ func putSYNOptions(b []byte, has optionBits, mss uint16, scale uint8, tsVal, tsE
 // putStamp writes the timestamps option with its padding.
 func putStamp(b []byte, tsVal, tsEcr uint32) {
 	_ = b[stampRoom-1]
-	binary.BigEndian.PutUint32(b[0:], stampPrefix)
-	binary.BigEndian.PutUint32(b[4:], tsVal)
+	binary.BigEndian.PutUint64(b[0:], stampPrefix<<32|uint64(tsVal))
 	binary.BigEndian.PutUint32(b[8:], tsEcr)
 }
 

@@ -112,22 +112,16 @@ func (t *TCP) address(f *stack.Frame, b []byte, pt *port, p *pcb, size int) wire
 		t.ipID++
 		fragment, id = 0, t.ipID
 	}
-	sum := putIPv4(ip, &p.key, o.tos|t.ect, size, id, fragment, ttl)
-	if pt.offloads&stack.TxIPCsum != 0 {
-		f.Flags |= stack.TxIPCsum
-		f.L3 = wire.IPv4Len
-	} else {
-		ip.SetChecksum()
-	}
-	return sum
+	f.Flags |= pt.offloads & stack.TxIPCsum
+	f.L3 = wire.IPv4Len
+	return putIPv4(ip, &p.key, o.tos|t.ect, size, id, fragment, ttl, pt.offloads&stack.TxIPCsum == 0)
 }
 
-func putIPv4(ip *wire.IPv4, k *key, tos uint8, size int, id, fragment uint16, ttl uint8) wire.Sum {
-	var src, dst [4]byte
-	binary.BigEndian.PutUint32(src[:], uint32(k.llo))
-	binary.BigEndian.PutUint32(dst[:], uint32(k.rlo))
-	ip.Set(tos, size, id, fragment, ttl, wire.ProtoTCP, &src, &dst)
-	return wire.PseudoIPv4(&src, &dst, wire.ProtoTCP, size)
+// putIPv4 writes an IPv4 header, with its checksum if sum is true, and returns the sum of the pseudo header.
+func putIPv4(ip *wire.IPv4, k *key, tos uint8, size int, id, fragment uint16, ttl uint8, sum bool) wire.Sum {
+	src, dst := uint32(k.llo), uint32(k.rlo)
+	ip.Put(tos, size, id, fragment, ttl, wire.ProtoTCP, src, dst, sum)
+	return wire.PseudoIPv4Of(src, dst, wire.ProtoTCP, size)
 }
 
 func putIPv6(ip *wire.IPv6, k *key, class uint8, flow uint32, size int, hops uint8) wire.Sum {

@@ -26,6 +26,13 @@ const (
 )
 
 func (t *TCP) port(i uint8) *port {
+	if int(i) < len(t.ports) {
+		return &t.ports[i]
+	}
+	return t.otherPort(i)
+}
+
+func (t *TCP) otherPort(i uint8) *port {
 	if i == portLoop {
 		return &t.loop.port
 	}

@@ -55,12 +55,8 @@ func (t *TCP) reply(s *segment, seq, ack uint32, flags uint8, wnd uint16, opts [
 	} else {
 		eth.Set(&mac, &pt.mac, wire.TypeIPv4)
 		ip := wire.IPv4At(b[wire.EthernetLen:])
-		pseudo = putIPv4(ip, &s.key, 0, l4, 0, wire.IPv4DF, uint8(t.sys.ttl))
-		if pt.offloads&stack.TxIPCsum != 0 {
-			f.Flags |= stack.TxIPCsum
-		} else {
-			ip.SetChecksum()
-		}
+		f.Flags |= pt.offloads & stack.TxIPCsum
+		pseudo = putIPv4(ip, &s.key, 0, l4, 0, wire.IPv4DF, uint8(t.sys.ttl), pt.offloads&stack.TxIPCsum == 0)
 	}
 	f.L3 = uint8(l3)
 	f.Len = uint16(wire.EthernetLen + l3 + l4)

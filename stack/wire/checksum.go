@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"math/bits"
+	"runtime"
 )
 
 // Sum is a ones' complement sum on its way (RFC 1071): 64 bits wide and in the machine's byte order, since the
@@ -57,18 +58,30 @@ func (s Sum) Join(part Sum, offset int) Sum {
 
 // AddUint32 adds a 32-bit field given in host order that lies at an even offset.
 func (s Sum) AddUint32(v uint32) Sum {
-	var b [4]byte
-	binary.BigEndian.PutUint32(b[:], v)
-	acc, c := bits.Add64(uint64(s), uint64(binary.NativeEndian.Uint32(b[:])), 0)
+	acc, c := bits.Add64(uint64(s), uint64(network32(v)), 0)
 	return Sum(acc + c)
 }
 
 // Fold is the 16-bit sum in host order, not complemented. That of a packet with a right checksum is 0xffff.
 func (s Sum) Fold() uint16 {
-	var b [2]byte
-	binary.NativeEndian.PutUint16(b[:], fold(uint64(s), 0))
-	return binary.BigEndian.Uint16(b[:])
+	v := fold(uint64(s), 0)
+	if bigEndian {
+		return v
+	}
+	return bits.ReverseBytes16(v)
 }
+
+// network32 is the number that v is, read as it lies in a packet. (A store to memory and a load would do the same, and
+// take longer than all the rest.)
+func network32(v uint32) uint32 {
+	if bigEndian {
+		return v
+	}
+	return bits.ReverseBytes32(v)
+}
+
+// bigEndian is a constant, so that nothing is left of the question.
+const bigEndian = runtime.GOARCH == "s390x" || runtime.GOARCH == "ppc64" || runtime.GOARCH == "mips" || runtime.GOARCH == "mips64"
 
 // Good tells whether the sum is that of a packet with a right checksum.
 func (s Sum) Good() bool { return fold(uint64(s), 0) == 0xffff }
@@ -87,6 +100,11 @@ func fold(s, c uint64) uint16 {
 func PseudoIPv4(src, dst *[4]byte, proto uint8, length int) Sum {
 	acc := uint64(binary.NativeEndian.Uint32(src[:])) + uint64(binary.NativeEndian.Uint32(dst[:]))
 	return Sum(acc).AddUint32(uint32(proto)<<16 | uint32(length))
+}
+
+// PseudoIPv4Of is PseudoIPv4 with the addresses as numbers.
+func PseudoIPv4Of(src, dst uint32, proto uint8, length int) Sum {
+	return Sum(uint64(network32(src)) + uint64(network32(dst)) + uint64(network32(uint32(proto)<<16|uint32(length))))
 }
 
 // PseudoIPv6 is PseudoIPv4 over IPv6 (RFC 8200 §8.1).

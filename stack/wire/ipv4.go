@@ -95,3 +95,16 @@ func (h *IPv4) Set(tos uint8, payload int, id, fragment uint16, ttl, proto uint8
 	*h.Src() = *src
 	*h.Dst() = *dst
 }
+
+// Put is Set with the addresses as numbers, and with the checksum if sum is true. It writes whole words: the header is
+// not read back, which would have to wait for narrower ones.
+func (h *IPv4) Put(tos uint8, payload int, id, fragment uint16, ttl, proto uint8, src, dst uint32, sum bool) {
+	a := uint64(0x45<<24|uint32(tos)<<16|uint32(IPv4Len+payload))<<32 | uint64(id)<<16 | uint64(fragment)
+	b := uint32(ttl)<<24 | uint32(proto)<<16
+	if sum {
+		b |= uint32(^fold(a>>32+a&0xffffffff+uint64(b)+uint64(src)+uint64(dst), 0))
+	}
+	binary.BigEndian.PutUint64(h[0:8], a)
+	binary.BigEndian.PutUint64(h[8:16], uint64(b)<<32|uint64(src))
+	binary.BigEndian.PutUint32(h[16:20], dst)
+}

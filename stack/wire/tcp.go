@@ -61,10 +61,8 @@ func (h *TCP) Urgent() uint16 { return binary.BigEndian.Uint16(h[18:20]) }
 
 // Set writes the whole header of headerLen bytes (options follow it); the checksum is zero.
 func (h *TCP) Set(src, dst uint16, seq, ack uint32, headerLen int, flags uint8, window, urgent uint16) {
-	binary.BigEndian.PutUint32(h[0:4], uint32(src)<<16|uint32(dst))
-	binary.BigEndian.PutUint32(h[4:8], seq)
-	binary.BigEndian.PutUint32(h[8:12], ack)
-	binary.BigEndian.PutUint32(h[12:16], uint32(headerLen)<<26|uint32(flags)<<16|uint32(window))
+	binary.BigEndian.PutUint64(h[0:8], uint64(src)<<48|uint64(dst)<<32|uint64(seq))
+	binary.BigEndian.PutUint64(h[8:16], uint64(ack)<<32|uint64(uint32(headerLen)<<26|uint32(flags)<<16|uint32(window)))
 	binary.BigEndian.PutUint32(h[16:20], uint32(urgent))
 }
 

@@ -94,6 +94,29 @@ func TestTCPChecksumOverBothFamilies(t *testing.T) {
 	}
 }
 
+func TestIPv4PutIsSet(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 1000 {
+		var put, set IPv4
+		src, dst := r.Uint32(), r.Uint32()
+		tos, n, id, frag, ttl, proto := uint8(r.Uint32()), int(r.Uint32N(65000)), uint16(r.Uint32()), uint16(r.Uint32()), uint8(r.Uint32()), uint8(r.Uint32())
+		var s, d [4]byte
+		binary.BigEndian.PutUint32(s[:], src)
+		binary.BigEndian.PutUint32(d[:], dst)
+		set.Set(tos, n, id, frag, ttl, proto, &s, &d)
+		if put.Put(tos, n, id, frag, ttl, proto, src, dst, false); put != set {
+			t.Fatalf("without checksum: %x, want %x", put, set)
+		}
+		set.SetChecksum()
+		if put.Put(tos, n, id, frag, ttl, proto, src, dst, true); put != set {
+			t.Fatalf("with checksum: %x, want %x", put, set)
+		}
+		if got, want := PseudoIPv4Of(src, dst, proto, n).Fold(), PseudoIPv4(&s, &d, proto, n).Fold(); got != want {
+			t.Fatalf("pseudo header: %x, want %x", got, want)
+		}
+	}
+}
+
 func TestIPv6AndEthernetRoundTrip(t *testing.T) {
 	var h IPv6
 	src, dst := [16]byte{1, 15: 2}, [16]byte{3, 15: 4}
