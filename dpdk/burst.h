@@ -201,14 +201,18 @@ static inline void own(const void *p)
 
 static inline void fill(struct fs_frame *f, struct rte_mbuf *m)
 {
+	uint32_t len = f->len;
+
 	f->data = rte_pktmbuf_mtod(m, void *);
 	f->ref = m;
 	f->len = 0;
 	f->cap = rte_pktmbuf_tailroom(m);
 	f->flags = 0;
-	// The peer's CPU may have read these lines last: own them again by the time that the headers are written.
+	// The peer's CPU may have read these lines last: own them again by the time that the next frame is written, which
+	// is about as long as the last one in this slot.
 	own(f->data);
-	own((char *)f->data + RTE_CACHE_LINE_SIZE);
+	for (uint32_t at = RTE_CACHE_LINE_SIZE; at < len; at += RTE_CACHE_LINE_SIZE)
+		own((char *)f->data + at);
 }
 
 // refill gives fresh mbufs to the slots from kept to taken and to those that had none. If there are too few, the
