@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/fstack-go/fstack/stack"
 	"github.com/fstack-go/fstack/stack/simnet"
@@ -25,6 +26,7 @@ type nic struct {
 	drop    func(frame []byte) bool // loses of it
 	lose    func(frame []byte) bool // loses of what arrives
 	cut     int                     // if not zero: arriving TCP and UDP packets are cut into fragments of so many bytes
+	wrap    bool                    // arriving TCP and UDP packets get an IP option or an extension header
 }
 
 // flow is a TCP or UDP flow as it is received.
@@ -109,7 +111,11 @@ func (n *nic) pump() {
 			if n.lose != nil && n.lose(rx[i].Bytes()) {
 				continue
 			}
-			for _, b := range fragment(append([]byte(nil), rx[i].Bytes()...), n.cut) {
+			b := append([]byte(nil), rx[i].Bytes()...)
+			if n.wrap {
+				b = wrap(b)
+			}
+			for _, b := range fragment(b, n.cut) {
 				q := n.pick(b)
 				n.backlog[q] = append(n.backlog[q], b)
 			}
@@ -264,4 +270,26 @@ func fragment(b []byte, size int) (all [][]byte) {
 		all = append(all, append(p, part...))
 	}
 	return all
+}
+
+// wrap puts an option that says nothing into the IP header of a TCP or UDP packet.
+func wrap(b []byte) []byte {
+	f, ok := flowOf(b)
+	if !ok || f.piece || f.src.Port() == 0 {
+		return b
+	}
+	if f.src.Addr().Is6() {
+		n := wire.IPv6At(b[14:]).PayloadLen()
+		b = slices.Insert(b, 14+wire.IPv6Len, b[20], 0, 1, 4, 0, 0, 0, 0)
+		b[20] = 60
+		binary.BigEndian.PutUint16(b[18:20], uint16(8+n))
+		return b
+	}
+	n := wire.IPv4At(b[14:]).TotalLen()
+	b = slices.Insert(b, 14+wire.IPv4Len, 1, 1, 1, 0)
+	b[14] = 0x46
+	binary.BigEndian.PutUint16(b[16:18], uint16(4+n))
+	b[24], b[25] = 0, 0
+	binary.BigEndian.PutUint16(b[24:26], ^wire.Sum(0).Add(b[14:38]).Fold())
+	return b
 }

@@ -162,26 +162,41 @@ func TestPathMTU(t *testing.T) {
 // TestFragmentedSegments: all that comes in is in pieces; whoever puts a segment together, its owner gets it.
 func TestFragmentedSegments(t *testing.T) {
 	each(t, 3, func(w *world) {
-		for _, h := range w.living() {
-			h.listen(80)
-		}
-		w.client.listen(8080)
 		w.nic.cut = 16
-		conns := w.open(60, 80)
-		names := w.exchange("request", conns)
-		for _, h := range w.living() {
-			if names[h.name] == 0 || names[h.name] != len(h.accepted) {
-				w.Errorf("worker %s has answered %d of %d connections", h.name, names[h.name], len(h.accepted))
-			}
-		}
-		var out []*conn
-		for i := range 60 {
-			out = append(out, w.workers[i%3].connect(netip.AddrPortFrom([]netip.Addr{client4, client6}[i%2], 8080), 0))
-		}
-		w.all("connect out", out, func(c *conn) bool { return c.up })
-		w.exchange("request out", out)
-		w.quiet("fragments")
+		w.odd()
 	})
+}
+
+// TestOptionsAndExtensions: all that comes in has a header that only netstack takes off, where a card may not find the
+// ports.
+func TestOptionsAndExtensions(t *testing.T) {
+	each(t, 3, func(w *world) {
+		w.nic.wrap = true
+		w.odd()
+	})
+}
+
+// odd opens connections both ways over packets that are not plain.
+func (w *world) odd() {
+	w.Helper()
+	for _, h := range w.living() {
+		h.listen(80)
+	}
+	w.client.listen(8080)
+	conns := w.open(60, 80)
+	names := w.exchange("request", conns)
+	for _, h := range w.living() {
+		if names[h.name] == 0 || names[h.name] != len(h.accepted) {
+			w.Errorf("worker %s has answered %d of %d connections", h.name, names[h.name], len(h.accepted))
+		}
+	}
+	var out []*conn
+	for i := range 60 {
+		out = append(out, w.workers[i%3].connect(netip.AddrPortFrom([]netip.Addr{client4, client6}[i%2], 8080), 0))
+	}
+	w.all("connect out", out, func(c *conn) bool { return c.up })
+	w.exchange("request out", out)
+	w.quiet("odd packets")
 }
 
 func TestDatagramsIn(t *testing.T) {
@@ -470,4 +485,46 @@ func tooBig(b []byte, mtu uint16) []byte {
 	wire.IPv4At(ip).Set(0, len(body), 1, 0, 64, wire.ProtoICMP, &s, wire.IPv4At(b[14:]).Src())
 	wire.IPv4At(ip).SetChecksum()
 	return ethernet(wire.TypeIPv4, [6]byte(serverMAC), router, ip, body)
+}
+
+// TestDuplicateAddressDetection: that all workers have the same addresses is no duplicate, another host with one is, for
+// all of them.
+func TestDuplicateAddressDetection(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		w := newWorld(t, mode{hardware: true, dad: true}, 3, simnet.Config{Latency: 50 * time.Microsecond})
+		if taken {
+			w.ok(w.client.net.AddAddr(0, netip.PrefixFrom(server6, 64)))
+		}
+		w.sleep(5 * time.Second)
+		for _, h := range w.living() {
+			if got := h.net.IsLocal(server6); got == taken {
+				t.Errorf("worker %s, address taken by another: %t, used: %t", h.name, taken, got)
+			}
+			if n := h.net.Counters().DuplicateAddresses; taken != (n > 0) {
+				t.Errorf("worker %s, address taken by another: %t, has found %d", h.name, taken, n)
+			}
+		}
+		if taken {
+			continue
+		}
+		// Another host asks whether it may have the address: it is answered, once.
+		answers := 0
+		w.tap2(func(b []byte) {
+			if wire.EthernetAt(b).Type() == wire.TypeIPv6 && b[20] == wire.ProtoICMPv6 && b[54] == 136 {
+				answers++
+			}
+		})
+		probe := icmp6(netip.IPv6Unspecified(), netip.MustParseAddr("ff02::1:ff00:1"), [6]byte{2, 0, 0, 0, 0, 0x66}, [6]byte{0x33, 0x33, 0xff, 0, 0, 1},
+			append([]byte{135, 0, 0, 0, 0, 0, 0, 0}, server6.AsSlice()...))
+		w.wire.Inject(0, probe)
+		w.sleep(time.Millisecond)
+		if answers != 1 {
+			t.Errorf("%d answers to one probe", answers)
+		}
+		for _, h := range w.living() {
+			if !h.net.IsLocal(server6) {
+				t.Errorf("worker %s has given up its address", h.name)
+			}
+		}
+	}
 }

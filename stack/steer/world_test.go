@@ -35,6 +35,7 @@ type mode struct {
 	tap      bool // it learns from what is sent
 	poller   bool // only queue 0 receives
 	gvisor   bool // gVisor's TCP
+	dad      bool // IPv6 addresses are asked for before they are used
 }
 
 var modes = []mode{
@@ -126,7 +127,7 @@ func (w *world) host(name string, dev stack.Device, nc netstack.Config, tc tcp.C
 	var err error
 	h.net, err = netstack.New(h.st, nc)
 	w.ok(err)
-	w.ok(h.net.AddPort(port, netstack.PortConfig{Addrs: []netip.Prefix{netip.PrefixFrom(ip4, 24), netip.PrefixFrom(ip6, 64)}}))
+	w.ok(h.net.AddPort(port, netstack.PortConfig{Addrs: []netip.Prefix{netip.PrefixFrom(ip4, 24), netip.PrefixFrom(ip6, 64)}, DAD: w.dad && name != "client"}))
 	var streams stack.Sockets = h.net
 	if !w.gvisor {
 		tc.Connections, tc.Memory = 1<<16, 64<<20
