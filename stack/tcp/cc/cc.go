@@ -38,6 +38,7 @@ const (
 	lossUnused                   // it was not when the loss was found (RFC 7661 §4.4.2)
 	afterRTO                     // CUBIC: the next congestion avoidance is the first after a timeout
 	roundOpen                    // roundBase is known
+	sleeps                       // the algorithm's trait SleepsUnused
 )
 
 // tick is a coarse time of 1.024 ms that wraps after 50 days.
@@ -112,6 +113,9 @@ const (
 	OwnsRecovery Traits = 1 << iota
 	// NeedsPacing: segments must leave at PacingRate (BBR).
 	NeedsPacing
+	// SleepsUnused: Ack does nothing in slow start while the window is not in use (RFC 7661), so that it need not be
+	// called.
+	SleepsUnused
 	// NeedsECN: the connection should negotiate ECN, and its ACKs count marked bytes (DCTCP).
 	NeedsECN
 )

@@ -30,7 +30,7 @@ const (
 )
 
 func (cubic) Name() string   { return "cubic" }
-func (cubic) Traits() Traits { return 0 }
+func (cubic) Traits() Traits { return SleepsUnused }
 func (cubic) Init(*State)    {}
 
 func (cubic) Ack(s *State, k *Sample) {

@@ -9,7 +9,7 @@ var NewReno = Register(newReno{})
 const renoCredit = 0 // bytes acknowledged towards the next segment of growth
 
 func (newReno) Name() string   { return "newreno" }
-func (newReno) Traits() Traits { return 0 }
+func (newReno) Traits() Traits { return SleepsUnused }
 func (newReno) Init(*State)    {}
 
 func (newReno) Ack(s *State, k *Sample) {

@@ -13,14 +13,7 @@ const (
 // as use as well: slow start doubles what the last round trip delivered.
 func (s *State) Ack(k *Sample) {
 	if seqGEQ(k.Una, s.roundEnd) {
-		now, sample := tick(k.Now), k.Total-s.roundBase
-		if s.flags&roundOpen != 0 &&
-			(sample >= s.pipeACK || s.flags&pipeKnown == 0 || now-s.pipeTick > max(3*k.SRTT>>10, pipePeriodMin)) {
-			s.pipeACK, s.pipeTick = sample, now
-			s.flags |= pipeKnown
-		}
-		s.flags |= roundOpen
-		s.roundEnd, s.roundBase = k.Nxt, k.Total
+		s.round(k.Nxt, k.Total, k.SRTT, tick(k.Now))
 	}
 	if s.flags&pipeKnown == 0 || max(s.pipeACK, k.Prior) >= s.Cwnd/2 {
 		s.flags &^= unused
@@ -28,6 +21,32 @@ func (s *State) Ack(k *Sample) {
 		s.unusedFor(tick(k.Now))
 	}
 	registry[s.id].Ack(s, k)
+}
+
+// round ends a round trip: pipeACK is the most that one has delivered lately.
+func (s *State) round(nxt, total, srtt, now uint32) {
+	sample := total - s.roundBase
+	if s.flags&roundOpen != 0 &&
+		(sample >= s.pipeACK || s.flags&pipeKnown == 0 || now-s.pipeTick > max(3*srtt>>10, pipePeriodMin)) {
+		s.pipeACK, s.pipeTick = sample, now
+		s.flags |= pipeKnown
+	}
+	s.flags |= roundOpen
+	s.roundEnd, s.roundBase = nxt, total
+}
+
+// AckUnused is Ack for an ACK that leaves nothing in flight, prior bytes before, of a window that was not in use and
+// is not now, if there is nothing more to it: the usual request and answer. false: Ack is to be called.
+func (s *State) AckUnused(nxt, total, prior, srtt uint32, now int64) bool {
+	if s.flags&(unused|sleeps) != unused|sleeps || !s.SlowStart() {
+		return false
+	}
+	s.round(nxt, total, srtt, tick(now))
+	if max(s.pipeACK, prior) >= s.Cwnd/2 {
+		return false // a second round that has delivered nothing changes nothing
+	}
+	s.unusedFor(tick(now))
+	return true
 }
 
 // unusedFor counts the time for which less than half of the window is in use (RFC 7661 §4.4.3).

@@ -1,6 +1,9 @@
 package cc
 
-import "testing"
+import (
+	"math/rand/v2"
+	"testing"
+)
 
 // use sends n bytes a round trip for so many round trips, after what was in flight is acknowledged.
 func (f *flow) use(n uint32, rounds int) {
@@ -86,5 +89,41 @@ func TestRFC7661_4_4_3_FiveMinutes(t *testing.T) {
 	f.use(4*mss, 5*3100)
 	if s.Cwnd != 10*mss {
 		t.Errorf("window %d in the end, want the initial window", s.Cwnd)
+	}
+}
+
+// The short way of an ACK that leaves nothing in flight changes what the long way changes.
+func TestAckUnusedIsAck(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for _, id := range []ID{Cubic, NewReno} {
+		var s State
+		s.Start(id, 1000, 1, false)
+		now, nxt, total, short := int64(1e9), uint32(1), uint32(0), 0
+		for range 20_000 {
+			prior := 1 + rnd.Uint32N(400)
+			switch rnd.Uint32N(40) {
+			case 0:
+				prior = 1 + rnd.Uint32N(2*s.Cwnd)
+				s.Cwnd = 10_000 + rnd.Uint32N(100_000)
+			case 1:
+				now += int64(rnd.Uint32N(400_000_000))
+			}
+			now += int64(rnd.Uint32N(3_000_000))
+			nxt, total = nxt+prior, total+prior
+			long, brief := s, s
+			long.Ack(&Sample{Now: now, Acked: prior, Delivered: prior, Prior: prior, Una: nxt, Nxt: nxt, Total: total, RTT: 900, SRTT: 1000, MinRTT: 800})
+			if !brief.AckUnused(nxt, total, prior, 1000, now) {
+				brief.Ack(&Sample{Now: now, Acked: prior, Delivered: prior, Prior: prior, Una: nxt, Nxt: nxt, Total: total, RTT: 900, SRTT: 1000, MinRTT: 800})
+			} else {
+				short++
+			}
+			if brief != long {
+				t.Fatalf("%s: the short way gives %+v, the long one %+v", id.Name(), brief, long)
+			}
+			s = long
+		}
+		if short < 1000 {
+			t.Errorf("%s: the short way was gone %d times", id.Name(), short)
+		}
 	}
 }

@@ -17,7 +17,10 @@ func (s *State) Start(id ID, mss uint16, nxt uint32, synLost bool) {
 func (s *State) SetAlgorithm(id ID) {
 	s.id = id
 	s.words = [8]uint32{}
-	s.flags &^= inCSS | afterRTO
+	s.flags &^= inCSS | afterRTO | sleeps
+	if id.Traits()&SleepsUnused != 0 {
+		s.flags |= sleeps
+	}
 	if s.flags&hystartOn != 0 {
 		s.words[hyRound] = s.roundEnd
 	}

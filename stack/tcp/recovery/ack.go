@@ -30,6 +30,20 @@ func (e *Engine) ackFast(s *State, f *flight, a *Ack, now int64, r *Result) {
 	n := a.Ack - s.Una
 	i := f.head
 	p := e.rec(i) // the newest that arrived; its stamp outlives its release
+	if p.end == a.Ack && p.next == 0 && p.flags&recAppLimited != 0 && s.rateTime != 0 &&
+		s.CC.AckUnused(s.Nxt, s.delivered+n, prior, s.srtt>>3, now) { // all of a burst that neither window limited
+		s.Una = a.Ack
+		s.delivered += n
+		s.Retries = 0
+		rtt := max(t-p.sent, 1)
+		e.sampleRTT(s, rtt)
+		s.sampleMin(rtt, now)
+		r.Acked, r.Delivered, r.RTT = n, n, rtt
+		e.records.release(i)
+		e.flights.release(s.flight)
+		s.flight = 0
+		return
+	}
 	oldest := p.sent
 	for seqLEQ(p.end, a.Ack) {
 		next := p.next
