@@ -1,0 +1,378 @@
+//go:build !nodpdk
+
+package dpdk
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fstack-go/fstack/stack"
+)
+
+// worker is the environment variable that has the test binary be a worker: the file prefix, its slot, and its mode.
+const worker = "FSTACK_DPDK_WORKER"
+
+// progress is what a worker tells about itself, in a zone that it shares with the test.
+type progress struct {
+	turns, handed, got, bad, sent uint64
+	_                             [24]byte
+}
+
+func progressOf(t testing.TB, slots int) []progress {
+	t.Helper()
+	b, err := SharedZone("progress", slots*int(unsafe.Sizeof(progress{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return unsafe.Slice((*progress)(unsafe.Pointer(&b[0])), slots)
+}
+
+const testSlots = 5
+
+// numbered is a UDP packet of a flow of its own for each number, which its bytes tell too.
+func numbered(i uint32) []byte {
+	b, _, _, _ := packet{payload: 64 + int(i%1200)}.build()
+	b[34], b[35] = byte(i>>8), byte(i)
+	binary.BigEndian.PutUint32(b[42:], i)
+	return b
+}
+
+// check tells whether a frame is one of those.
+func check(b []byte) bool {
+	return len(b) >= 46 && bytes.Equal(b, numbered(binary.BigEndian.Uint32(b[42:])))
+}
+
+// runWorker is a worker process: it sends packets of its own, hands what it receives to the slot in the other place, and
+// sends again what was handed to it. It ends when its standard input does.
+func runWorker(t *testing.T, what string) {
+	f := strings.Fields(what)
+	slot, _ := strconv.Atoi(f[1])
+	at, _ := strconv.Atoi(f[3])
+	mode := Direct(at)
+	if f[2] == "via" {
+		mode = Via(at)
+	}
+	var ended atomic.Bool
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		ended.Store(true)
+		time.Sleep(5 * time.Second)
+		os.Exit(3)
+	}()
+	if err := Init(Config{Lcores: []int{firstCPU(t)}, FilePrefix: f[0], Proc: Secondary, NoPCI: true, Log: (&logged{}).add}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := LookupMesh()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := OpenPort(PortConfig{ID: Ports()[0], Mesh: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := p.SlotQueue(slot, mode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println("ready")
+	told := &progressOf(t, testSlots)[slot]
+	work(q, told, 1-slot, ended.Load)
+	if err := q.Close(); err != nil {
+		t.Error(err)
+	}
+	if c := p.SlotCounters(slot); c.DropRingWord != 0 {
+		t.Errorf("%+v", c)
+	}
+	Cleanup()
+}
+
+// work is a worker's loop.
+func work(q *QueuePair, told *progress, other int, ended func() bool) {
+	for i := uint32(0); !ended(); i++ {
+		if i%2 == 0 && q.Queue().Free() > 64 {
+			f := q.Queue().Alloc()
+			f.Len = uint16(copy(f.Room(), numbered(rand.Uint32())))
+			atomic.AddUint64(&told.sent, 1)
+		}
+		q.Exchange()
+		for rx := q.Queue().Rx; len(rx) > 0; rx = rx[1:] {
+			b := rx[0].Bytes()
+			if !check(b) {
+				if len(b) > 42 && b[23] == 17 { // the kernel itself may have something to say
+					atomic.AddUint64(&told.bad, 1)
+				}
+				continue
+			}
+			if rx[0].Flags&stack.RxHanded == 0 {
+				if q.Hand(rx[:1], other, 0) {
+					atomic.AddUint64(&told.handed, 1)
+				}
+				continue
+			}
+			atomic.AddUint64(&told.got, 1)
+			if f := q.Queue().Alloc(); f != nil {
+				f.Len = uint16(copy(f.Room(), b))
+			}
+		}
+		atomic.AddUint64(&told.turns, 1)
+		if len(q.Queue().Rx) == 0 {
+			runtime.Gosched()
+			time.Sleep(20 * time.Microsecond) // two CPUs serve all of the test
+		}
+	}
+}
+
+// process is a worker that runs.
+type process struct {
+	cmd *exec.Cmd
+	in  io.Closer
+	out *bytes.Buffer
+	end chan error
+}
+
+func startWorker(t *testing.T, prefix string, slot int, mode Mode) *process {
+	t.Helper()
+	how := fmt.Sprintf("%s %d direct %d", prefix, slot, mode.Queue())
+	if mode.Via() >= 0 {
+		how = fmt.Sprintf("%s %d via %d", prefix, slot, mode.Via())
+	}
+	w := &process{out: &bytes.Buffer{}, end: make(chan error, 1)}
+	w.cmd = exec.Command(os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
+	w.cmd.Env = append(os.Environ(), child+"="+t.Name(), worker+"="+how)
+	w.cmd.Stderr = w.out
+	in, err := w.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.in = in
+	out, err := w.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready := make(chan bool, 1)
+	go func() {
+		s := bufio.NewScanner(out)
+		for s.Scan() {
+			if s.Text() == "ready" {
+				ready <- true
+			}
+			w.out.WriteString(s.Text() + "\n")
+		}
+		err := w.cmd.Wait()
+		select {
+		case ready <- false:
+		default:
+		}
+		w.end <- err
+	}()
+	t.Cleanup(func() { w.cmd.Process.Kill() })
+	select {
+	case ok := <-ready:
+		if !ok {
+			t.Fatalf("the worker ended: %v\n%s", <-w.end, w.out)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the worker does not get ready")
+	}
+	return w
+}
+
+// kill ends the worker at once, wherever it is.
+func (w *process) kill() {
+	w.cmd.Process.Kill()
+	<-w.end
+}
+
+// finish has the worker end by itself.
+func (w *process) finish(t *testing.T) {
+	t.Helper()
+	w.in.Close()
+	if err := <-w.end; err != nil {
+		t.Errorf("worker: %v\n%s", err, w.out)
+	}
+}
+
+func kills(n int) int {
+	if s := os.Getenv("FSTACK_DPDK_KILLS"); s != "" {
+		n, _ = strconv.Atoi(s)
+	}
+	return n
+}
+
+// TestKill has two workers poll a queue of a TAP each, hand all that they receive to the other, and be killed at random
+// moments. Each time what the dead one held comes back, the other goes on, and a new one takes its place.
+//
+//	kernel end ─► TAP queue 0 ─► worker 0 ─┐ ┌─► worker 0 ─► TAP ─► kernel end
+//	           └► TAP queue 1 ─► worker 1 ─┘X└─► worker 1 ─►
+func TestKill(t *testing.T) {
+	if os.Getenv(child) == "" {
+		needTun(t)
+		needHugepages(t, 128)
+		if len(hugetlbfsMounts()) == 0 {
+			t.Skip("needs a mounted hugetlbfs: processes share hugepages by its files")
+		}
+	}
+	if !alone(t) {
+		return
+	}
+	if w := os.Getenv(worker); w != "" {
+		runWorker(t, w)
+		return
+	}
+	prefix := "fstack-test-" + strconv.Itoa(os.Getpid())
+	ns := newNetns(t)
+	startEAL(t, func(c *Config) { c.NoHuge, c.MemoryMB, c.FilePrefix = false, 96, prefix })
+	m, err := NewMesh(MeshConfig{Slots: testSlots, RingSize: 256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := progressOf(t, testSlots)
+	ids, err := AddVdev("net_tap0", "iface=fsk0", ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := OpenPort(PortConfig{ID: ids[0], Mesh: m, Queues: 2, RxDesc: 256, TxDesc: 256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, why := p.SecondaryPolls(); !ok {
+		t.Errorf("net_tap: %s", why)
+	}
+	if r, err := p.RSS(); err != nil || r.Trusted || r.Why == "" {
+		t.Errorf("RSS of net_tap: %+v, %v", r, err)
+	}
+	ip(t, ns, "link set fsk0 arp off", "link set fsk0 up")
+	ws := []*process{startWorker(t, prefix, 0, Direct(0)), startWorker(t, prefix, 1, Direct(1))}
+	killTest(t, m, p, told, ws, openKernelEnd(t, ns, "fsk0"), func(slot int) *process {
+		return startWorker(t, prefix, slot, Direct(slot))
+	})
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// killTest kills and restarts workers under traffic.
+func killTest(t *testing.T, m *Mesh, p *Port, told []progress, ws []*process, k *kernelEnd, restart func(slot int) *process) {
+	t.Helper()
+	var quiet atomic.Bool
+	var fromKernel, toKernel, bad int
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() { // the kernel's end
+		defer close(stopped)
+		for i := uint32(0); ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if !quiet.Load() {
+				if unix.Send(k.fd, numbered(i), 0) == nil {
+					fromKernel++
+				}
+			}
+			for {
+				n, from, err := unix.Recvfrom(k.fd, k.buf[:], 0)
+				if err != nil {
+					break
+				}
+				if from.(*unix.SockaddrLinklayer).Pkttype == unix.PACKET_OUTGOING {
+					continue
+				}
+				toKernel++
+				if b := k.buf[:n]; !check(b) && b[23] == 17 {
+					bad++
+				}
+			}
+			if i%16 == 0 {
+				time.Sleep(100 * time.Microsecond)
+			}
+		}
+	}()
+	settle := func() (used [2]int) {
+		quiet.Store(true)
+		for range 100 {
+			time.Sleep(10 * time.Millisecond)
+			was := used
+			for i := range used {
+				used[i], _ = p.SlotMbufs(i)
+			}
+			if used == was {
+				break
+			}
+		}
+		quiet.Store(false)
+		return used
+	}
+	time.Sleep(50 * time.Millisecond)
+	start := settle()
+	var total Reclaimed
+	n := kills(8)
+	began := time.Now()
+	inDriver := 0
+	for i := range n {
+		time.Sleep(time.Duration(rand.IntN(20000)) * time.Microsecond)
+		slot := rand.IntN(2)
+		before := atomic.LoadUint64(&told[1-slot].turns)
+		ws[slot].kill()
+		m.Down(slot)
+		r, err := m.Reclaim(slot)
+		if err != nil {
+			t.Fatalf("kill %d: %v", i, err)
+		}
+		if p.SlotCounters(slot).DropRingWord != 0 {
+			t.Errorf("kill %d: %+v", i, p.SlotCounters(slot))
+		}
+		total.Returned, total.Swept, total.Kept = total.Returned+r.Returned, total.Swept+r.Swept, total.Kept+r.Kept
+		if r.InDriver {
+			inDriver++
+		}
+		until(t, "the other worker to go on", func() bool { return atomic.LoadUint64(&told[1-slot].turns) > before })
+		ws[slot] = restart(slot)
+	}
+	t.Logf("%d kills in %v, %d inside a driver: %d mbufs returned, %d swept, %d kept", n, time.Since(began), inDriver, total.Returned, total.Swept, total.Kept)
+	got := []uint64{atomic.LoadUint64(&told[0].got), atomic.LoadUint64(&told[1].got)}
+	until(t, "frames to be handed over both ways", func() bool {
+		return atomic.LoadUint64(&told[0].got) > got[0] && atomic.LoadUint64(&told[1].got) > got[1]
+	})
+	if end := settle(); end != start {
+		t.Errorf("mbufs in use: %v at first, %v at the end", start, end)
+	}
+	quiet.Store(true)
+	for slot, w := range ws {
+		w.finish(t)
+		if _, err := m.Reclaim(slot); err != nil {
+			t.Error(err)
+		}
+		c := p.SlotCounters(slot)
+		t.Logf("slot %d: %+v, %+v", slot, told[slot], c)
+		if told[slot].bad != 0 || c.DropRingWord != 0 {
+			t.Errorf("%d frames were not as sent, %d words of rings unknown", told[slot].bad, c.DropRingWord)
+		}
+		if told[slot].handed == 0 || told[slot].got == 0 {
+			t.Errorf("slot %d: %+v", slot, told[slot])
+		}
+	}
+	close(stop)
+	<-stopped
+	if bad > 0 || toKernel == 0 || fromKernel == 0 {
+		t.Errorf("%d frames from the kernel, %d to it, %d of them not as sent", fromKernel, toKernel, bad)
+	}
+}
