@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"github.com/fstack-go/fstack/stack"
+	"github.com/fstack-go/fstack/stack/tcp/cc"
 )
 
 // Connect implements stack.Sockets. It returns EINPROGRESS when the SYN is on its way.
@@ -110,7 +111,7 @@ func (t *TCP) connect(i uint32, p *pcb, a netip.AddrPort) error {
 	p.rcvMSS = uint16(t.sys.mssV4)
 	t.rec.Init(&p.rec, p.iss)
 	t.offer(p)
-	if t.sys.ecn == ecnBoth {
+	if t.sys.ecn == ecnBoth || t.opts.at(p.opts).cc.Traits()&cc.NeedsECN != 0 {
 		p.flags |= flagECN
 	}
 	t.mark(i, p)
@@ -146,37 +147,46 @@ func (t *TCP) vacate(k *key) (iss uint32, err error) {
 	return iss, nil
 }
 
+// portSearch is the state of the search for a local port: here so that it is not allocated.
+type portSearch struct {
+	key   key
+	iss   uint32
+	found bool
+	try   func(port uint16) bool // tryPort
+}
+
+// tryPort returns whether the search is to go on.
+func (t *TCP) tryPort(port uint16) bool {
+	t.portCount++
+	if t.binds.heads[port] != 0 && t.binds.taken(port) {
+		return true
+	}
+	s := &t.search
+	s.key.ports = makePorts(port, s.key.remotePort())
+	iss, err := t.vacate(&s.key)
+	s.iss, s.found = iss, err == nil
+	return !s.found
+}
+
 // choosePort finds a local port such that the 4-tuple is free, by RFC 6056 §3.3.3: a keyed hash of the rest of the
 // tuple says where to begin, so that ports to one place follow each other and nobody elsewhere can tell them.
 func (t *TCP) choosePort(p *pcb, k *key, a netip.AddrPort, r *stack.Route) (iss uint32, err error) {
 	k.ports = makePorts(0, a.Port())
 	start := uint32(k.sip(&t.secret.port, 0)) + t.portCount
-	try := func(port uint16) bool {
-		t.portCount++
-		if t.binds.heads[port] != 0 && t.binds.taken(port) {
-			return false
-		}
-		k.ports = makePorts(port, a.Port())
-		iss, err = t.vacate(k)
-		return err == nil
-	}
-	found := false
+	s := &t.search
+	s.key, s.found = *k, false
 	if t.choose != nil && !r.Loopback {
-		for port := range t.choose(r.Port, netip.AddrPortFrom(t.remote(k), a.Port()), t.local(k), uint16(t.sys.portFirst), uint16(t.sys.portLast), start) {
-			if found = try(port); found {
-				break
-			}
-		}
+		t.choose(r.Port, netip.AddrPortFrom(t.remote(k), a.Port()), t.local(k), uint16(t.sys.portFirst), uint16(t.sys.portLast), start)(s.try)
 	} else {
 		n := uint32(t.sys.portLast - t.sys.portFirst + 1)
-		for j := uint32(0); j < n && !found; j++ {
-			found = try(uint16(uint32(t.sys.portFirst) + (start+j)%n))
+		for j := uint32(0); j < n && t.tryPort(uint16(uint32(t.sys.portFirst)+(start+j)%n)); j++ {
 		}
 	}
-	if !found {
+	if !s.found {
 		t.counters.PortsExhausted++
 		return 0, syscall.EADDRNOTAVAIL
 	}
+	*k, iss = s.key, s.iss
 	w := place{hi: k.lhi, lo: k.llo, scope: k.scope, port: k.localPort()}
 	if p.bind = t.binds.hold(&w, sharingOf(p)); p.bind == 0 {
 		return 0, syscall.ENOBUFS

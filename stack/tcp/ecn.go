@@ -1,6 +1,9 @@
 package tcp
 
-import "github.com/fstack-go/fstack/stack/wire"
+import (
+	"github.com/fstack-go/fstack/stack/tcp/cc"
+	"github.com/fstack-go/fstack/stack/wire"
+)
 
 // Explicit congestion notification, RFC 3168: routers mark packets instead of dropping them. The receiver echoes the
 // mark in each ACK until the sender says that it has reduced its window.
@@ -27,7 +30,7 @@ func (t *TCP) negotiateECN(p *pcb, s *segment, active bool) {
 			p.flags &^= flagECN
 		}
 	case wire.ECE | wire.CWR: // of a SYN: the question
-		if t.sys.ecn != ecnOff && !active {
+		if (t.sys.ecn != ecnOff || t.opts.at(p.opts).cc.Traits()&cc.NeedsECN != 0) && !active {
 			p.flags |= flagECN
 		} else {
 			p.flags &^= flagECN
@@ -38,7 +41,11 @@ func (t *TCP) negotiateECN(p *pcb, s *segment, active bool) {
 }
 
 // inputECN takes note of a mark on data, and of the peer's word that it has slowed down (§6.1.3).
-func (t *TCP) inputECN(p *pcb, s *segment) {
+func (t *TCP) inputECN(i uint32, p *pcb, s *segment) {
+	if p.flags&flagExactCE != 0 {
+		t.inputExactCE(i, p, s)
+		return
+	}
 	if s.flags&wire.CWR != 0 {
 		p.flags &^= flagEchoCE
 	}
@@ -47,6 +54,21 @@ func (t *TCP) inputECN(p *pcb, s *segment) {
 		p.flags |= flagEchoCE
 		p.quick = max(p.quick, 2) // the sender should know soon
 	}
+}
+
+// inputExactCE has each ACK say whether the data that it is for met congestion: one that was delayed leaves before the
+// answer changes (RFC 8257 §3.2, figure 1).
+func (t *TCP) inputExactCE(i uint32, p *pcb, s *segment) {
+	if s.ce {
+		t.counters.RxCongestion++
+	}
+	if s.ce == (p.flags&flagEchoCE != 0) {
+		return
+	}
+	if p.rcvAcked != p.rcvNxt && !t.sendAck(p) {
+		t.counters.TxQueueFull++
+	}
+	p.flags ^= flagEchoCE
 }
 
 // markECN has the next new data sent as ECN-capable, and returns its flags. Retransmissions, ACKs and probes are not

@@ -33,7 +33,7 @@ func (t *TCP) inputData(i uint32, p *pcb, s *segment, fin bool) {
 	n := uint32(len(s.payload))
 	p.rcvdAt = t.nowMS
 	if p.flags&flagECN != 0 && n > 0 {
-		t.inputECN(p, s)
+		t.inputECN(i, p, s)
 	}
 	if p.urg == urgComing {
 		t.takeUrgent(p, s)

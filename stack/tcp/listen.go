@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"github.com/fstack-go/fstack/stack"
+	"github.com/fstack-go/fstack/stack/tcp/cc"
 	"github.com/fstack-go/fstack/stack/tcp/recovery"
 	"github.com/fstack-go/fstack/stack/wire"
 )
@@ -168,6 +169,9 @@ func (t *TCP) establish(i uint32, p *pcb, s *segment) {
 	p.sentAt, p.rcvdAt = t.nowMS, t.nowMS
 	t.counters.Established++
 	t.setPacing(i, p)
+	if p.flags&flagECN != 0 && t.opts.at(p.opts).cc.Traits()&cc.NeedsECN != 0 {
+		p.flags |= flagExactCE
+	}
 	t.startKeepAlive(i, p)
 	if p.flags&flagTrace != 0 {
 		t.trace.step(t, i, p, "established")

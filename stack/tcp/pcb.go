@@ -115,6 +115,7 @@ const (
 	flagFragment   // the path has an MTU below what DF may ask for: routers may cut
 	flagHole       // the path was taken for a black hole in this row of timeouts
 
+	flagExactCE       // flagEchoCE is what the last data met, not what CWR has not answered yet (RFC 8257 §3.2)
 	flagPaced         // segments leave at a rate
 	flagPaceWait      // until when the next burst may
 	flagRwndLimited   // the peer's window holds data back
