@@ -101,6 +101,7 @@ type TCP struct {
 	trace     tracer
 	choose    func(port int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16]
 	listening func(port uint16, on bool)
+	search    portSearch
 	portCount uint32
 	ipID      uint16
 
@@ -131,6 +132,7 @@ func New(st *stack.Stack, network stack.Network, cfg Config) (*TCP, error) {
 	if t.names == nil {
 		t.names = func(port int) string { return st.Port(port).Info().Name }
 	}
+	t.search.try = t.tryPort
 	t.secret.init(&cfg.Secret)
 	t.sys = defaultSysctls()
 	var mix [4]uint64
