@@ -10,21 +10,12 @@ import (
 // it had the flow before. Others who have or have had a flow may still have connections of the same addresses and ports:
 // the ports from which they connect are left out.
 func (x *Steerer) TCPPorts(n int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16] {
-	serves := x.m.State(x.me) == Serving
-	mine := func(bucket uint32) bool {
-		c := x.m.chain(bucket)
-		return c.at(0) == x.me || !serves && c.find(x.me) > 0
+	hash := x.ports[0].hash
+	if n > 0 && n < len(x.ports) {
+		hash = x.ports[n].hash
 	}
-	taken := func(bucket uint32, port uint16) bool {
-		c := x.m.chain(bucket)
-		for i := 0; i < chainLength && c.at(i) >= 0; i++ {
-			if s := c.at(i); s != x.me && x.m.Port(s, TCPConnecting, port) {
-				return true
-			}
-		}
-		return false
-	}
-	return ports(x.hashOf(n), uint32(x.m.Buckets()), mine, taken, remote, local, low, high, start)
+	w := walk{x: x, hash: hash, entries: uint32(x.m.Buckets()), remote: remote, local: local, low: low, high: high, start: start}
+	return w.each
 }
 
 // UDPPorts is TCPPorts for a UDP socket that is connected, without the ports that other slots have UDP sockets on: a
@@ -69,13 +60,6 @@ func (x *Steerer) usedElsewhere(p uint16) bool {
 		}
 	}
 	return false
-}
-
-func (x *Steerer) hashOf(n int) *Toeplitz {
-	if n < 0 || n >= len(x.ports) {
-		n = 0
-	}
-	return x.ports[n].hash
 }
 
 // Listening says that this slot's TCP has a listener on a port, or none any more: for stack/tcp's Config.

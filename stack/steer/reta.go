@@ -46,47 +46,7 @@ func (r *RSS) Addrs(src, dst netip.Addr) int { return r.Queue(r.hash.Addrs(src, 
 
 // Ports yields, without trying each, the local ports of [low, high] for which packets from remote to local come to
 // that queue; start says where in the round to begin, so that callers differ.
-//
-// The hash is linear over GF(2): hash(port) = hash(0) ^ L·port. For each entry of the RETA that names the queue, the
-// ports are one solution of L·port = entry ^ hash(0), on the bits that index the RETA, and all sums of it with L's
-// kernel (Toeplitz hash functions, Krawczyk 1994).
 func (r *RSS) Ports(queue int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16] {
-	mine := func(entry uint32) bool { return int(r.reta[entry]) == queue }
-	return ports(r.hash, uint32(len(r.reta)), mine, nil, remote, local, low, high, start)
-}
-
-// ports is Ports for a table of that many entries of which some are mine, less the ports that are taken.
-func ports(hash *Toeplitz, entries uint32, mine func(entry uint32) bool, taken func(entry uint32, port uint16) bool,
-	remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32,
-) iter.Seq[uint16] {
-	return func(yield func(uint16) bool) {
-		mask := entries - 1
-		pos := portsAt(local) + 2 // the reply's destination
-		base := hash.Flow(remote, netip.AddrPortFrom(local, 0)) & mask
-		var columns [16]uint32
-		for bit := range columns {
-			columns[bit] = hash.port(pos, 1<<bit) & mask
-		}
-		s := eliminate(columns)
-		kernel := uint32(1) << s.nullity
-		for i := range entries {
-			entry := (start + i) & mask
-			if !mine(entry) {
-				continue
-			}
-			p, ok := s.solve(entry ^ base)
-			if !ok {
-				continue
-			}
-			for k := range kernel {
-				port := p ^ s.combine((k+start/entries)&(kernel-1))
-				if port < low || port > high || taken != nil && taken(entry, port) {
-					continue
-				}
-				if !yield(port) {
-					return
-				}
-			}
-		}
-	}
+	w := walk{rss: r, queue: queue, hash: r.hash, entries: uint32(len(r.reta)), remote: remote, local: local, low: low, high: high, start: start}
+	return w.each
 }
