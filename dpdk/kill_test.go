@@ -308,14 +308,18 @@ func killTest(t *testing.T, m *Mesh, p *Port, told []progress, ws []*process, k 
 	}()
 	settle := func() (used [2]int) {
 		quiet.Store(true)
-		for range 100 {
-			time.Sleep(10 * time.Millisecond)
+		for same := 0; same < 3; same++ { // the workers may have to wait for a CPU
+			turns := [2]uint64{atomic.LoadUint64(&told[0].turns), atomic.LoadUint64(&told[1].turns)}
+			until(t, "the workers to go on", func() bool {
+				time.Sleep(time.Millisecond)
+				return atomic.LoadUint64(&told[0].turns) > turns[0]+20 && atomic.LoadUint64(&told[1].turns) > turns[1]+20
+			})
 			was := used
 			for i := range used {
 				used[i], _ = p.SlotMbufs(i)
 			}
-			if used == was {
-				break
+			if used != was {
+				same = 0
 			}
 		}
 		quiet.Store(false)
