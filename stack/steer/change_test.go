@@ -15,6 +15,9 @@ import (
 func every(t *testing.T, lcores int, f func(w *world)) {
 	each(t, lcores, f)
 	for _, md := range modes {
+		if raced && !md.hardware {
+			continue // it takes long
+		}
 		md.gvisor = true
 		t.Run(md.name+", gVisor's TCP", func(t *testing.T) { f(newWorld(t, md, lcores, simnet.Config{Latency: 50 * time.Microsecond})) })
 	}

@@ -8,14 +8,16 @@ import (
 // TCPPorts yields the local ports of [low, high] for which a connection's packets from remote to local, over that port
 // of the stack, come back to this slot: for stack/tcp's Config.Ports. A draining slot gets those that come to it because
 // it had the flow before. Others who have or have had a flow may still have connections of the same addresses and ports:
-// the ports from which they connect are left out.
+// the ports from which they connect are left out. The sequence may be gone through once.
 func (x *Steerer) TCPPorts(n int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16] {
 	hash := x.ports[0].hash
 	if n > 0 && n < len(x.ports) {
 		hash = x.ports[n].hash
 	}
-	w := walk{x: x, hash: hash, entries: uint32(x.m.Buckets()), remote: remote, local: local, low: low, high: high, start: start}
-	return w.each
+	w := takeWalk()
+	w.x, w.hash, w.entries = x, hash, uint32(x.m.Buckets())
+	w.remote, w.local, w.low, w.high, w.start = remote, local, low, high, start
+	return w.once
 }
 
 // UDPPorts is TCPPorts for a UDP socket that is connected, without the ports that other slots have UDP sockets on: a

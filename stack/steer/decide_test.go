@@ -666,6 +666,18 @@ func TestDecidingAllocatesNothing(t *testing.T) {
 	}
 }
 
+func TestChoosingAllocatesNothing(t *testing.T) {
+	if Raced {
+		t.Skip("the race detector has pools forget")
+	}
+	_, x, _ := slots(t, 0, true)
+	got := uint16(0)
+	yield := func(p uint16) bool { got = p; return false }
+	if n := testing.AllocsPerRun(1000, func() { x.TCPPorts(0, peer4, our4.Addr(), 10000, 65535, 7)(yield) }); n != 0 || got == 0 {
+		t.Errorf("%v allocations, port %d", n, got)
+	}
+}
+
 func BenchmarkDecision(b *testing.B) {
 	all := frames()
 	for _, c := range []struct {

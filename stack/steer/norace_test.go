@@ -1,5 +1,6 @@
 //go:build !race
 
-package steer_test
+package steer
 
-const raced = false
+// Raced is for the tests outside of the package.
+const Raced = false

@@ -1,5 +1,6 @@
 //go:build race
 
-package steer_test
+package steer
 
-const raced = true
+// Raced is for the tests outside of the package.
+const Raced = true

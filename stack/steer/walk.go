@@ -1,6 +1,9 @@
 package steer
 
-import "net/netip"
+import (
+	"net/netip"
+	"sync"
+)
 
 // walk goes through the local ports of [low, high] for which packets from remote to local come to one queue of an RSS,
 // or to one slot of a map.
@@ -18,6 +21,23 @@ type walk struct {
 	local     netip.Addr
 	low, high uint16
 	start     uint32 // where in the round to begin
+	once      func(yield func(uint16) bool)
+}
+
+// walks are kept for connects, which make no garbage with them.
+var walks sync.Pool
+
+// takeWalk is a walk whose once may be called one time.
+func takeWalk() *walk {
+	if w, ok := walks.Get().(*walk); ok {
+		return w
+	}
+	w := new(walk)
+	w.once = func(yield func(uint16) bool) {
+		w.each(yield)
+		walks.Put(w)
+	}
+	return w
 }
 
 func (w *walk) each(yield func(uint16) bool) {
