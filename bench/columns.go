@@ -23,7 +23,7 @@ var (
 	cpuGbit   = column{"CPU s/Gbit", func(r result) float64 { return r.CPUGbit }, decimals, true}
 	sendKB    = column{"of it sending", func(r result) float64 { return r.Send }, share, false}
 	receiveKB = column{"receiving", func(r result) float64 { return r.Receive }, share, false}
-	nsKB      = column{"ns/KB", func(r result) float64 { return r.Busy.Seconds() / max(r.Gbit*r.Span.Seconds(), 1e-9) * 8192 }, whole, false}
+	nsKB      = column{"ns/KB", func(r result) float64 { return r.Busy.Seconds() / max(r.Gbit*r.Span.Seconds(), 1e-9) * 8192 }, whole, true}
 	perConn   = column{"bytes/connection", func(r result) float64 { return r.PerConn }, whole, true}
 	gcPause   = column{"GC pause", func(r result) float64 { return float64(r.Pause) }, duration, false}
 	gcs       = column{"GCs", func(r result) float64 { return r.GCs }, whole, false}
