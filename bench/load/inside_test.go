@@ -26,6 +26,8 @@ func TestInside(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			runtime.LockOSThread() // whose CPU time is told
+			defer runtime.UnlockOSThread()
 			clock := realClock()
 			s, err := newInside(&o, clock)
 			if err != nil {
