@@ -123,7 +123,7 @@ func (m *Map) publish(chains []chain) {
 			if c.at(0) < 0 {
 				c = c>>16 | 0xffff<<48
 			}
-			if best := m.least(shares); best >= 0 {
+			if best := m.heir(shares, c); best >= 0 {
 				c = c.push(best)
 				shares[best]++
 			} else {
@@ -144,13 +144,23 @@ func (m *Map) publish(chains []chain) {
 	m.head.formers.Store(formers)
 }
 
-// least is the serving slot with the smallest share, -1 if none serves.
-func (m *Map) least(shares []int) int {
-	best := -1
+// heir is the serving slot with the smallest share, before others one that has had the bucket before. If there is no place
+// in the chain for another one, and for who gets the bucket back later, it is one that has. -1: none serves.
+func (m *Map) heir(shares []int, c chain) int {
+	best, former := -1, -1
 	for s := range m.Supervisor() {
-		if m.State(s) == Serving && (best < 0 || shares[s] < shares[best]) {
+		if m.State(s) != Serving {
+			continue
+		}
+		if best < 0 || shares[s] < shares[best] {
 			best = s
 		}
+		if c.find(s) >= 0 && (former < 0 || shares[s] < shares[former]) {
+			former = s
+		}
+	}
+	if former >= 0 && (shares[former] == shares[best] || c.at(chainLength-2) >= 0) {
+		return former
 	}
 	return best
 }

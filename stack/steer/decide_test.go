@@ -636,6 +636,15 @@ func TestPortsForConnections(t *testing.T) {
 	}
 }
 
+func TestANewSteererHasNoPorts(t *testing.T) {
+	m := newMap(t, 2, 128)
+	m.SetPort(1, UDPBound, 53, true)
+	m.SetPort(0, UDPBound, 53, true)
+	if _, err := NewSteerer(m, 1, []Port{{Hander: &mesh{}}}); err != nil || m.Port(1, UDPBound, 53) || !m.Port(0, UDPBound, 53) {
+		t.Errorf("%v; a process that has just started has ports, or another one has lost some", err)
+	}
+}
+
 func TestBadSteerers(t *testing.T) {
 	m := newMap(t, 2, 128)
 	good := []Port{{Hander: &mesh{}}}

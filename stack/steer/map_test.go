@@ -2,6 +2,7 @@ package steer
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -125,6 +126,52 @@ func TestChain(t *testing.T) {
 	}
 	if c.find(2) != 2 || c.find(5) != -1 || !c.former() || c.remove(4).remove(2).former() {
 		t.Error("find or former is wrong")
+	}
+}
+
+// TestNobodyIsForgotten kills and starts workers at random: who has had a bucket since it was started last is in its
+// chain, and the shares stay fair.
+func TestNobodyIsForgotten(t *testing.T) {
+	const workers = 8
+	m := newMap(t, workers, 128)
+	m.Join(0, 1, 2, 3, 4, 5, 6, 7)
+	had := make([]map[int]bool, 128)
+	note := func() {
+		for b := range had {
+			had[b][m.Owner(b)] = true
+			for s := range had[b] {
+				if m.chain(uint32(b)).find(s) < 0 {
+					t.Fatalf("bucket %d: chain %#x without %d, which has had it", b, m.chain(uint32(b)), s)
+				}
+			}
+		}
+	}
+	for b := range had {
+		had[b] = map[int]bool{}
+	}
+	note()
+	r, shares := rand.New(rand.NewPCG(1, 2)), make([]int, m.Slots())
+	for range 2000 {
+		victim := r.IntN(workers)
+		m.Leave(victim, Dead)
+		for b := range had {
+			delete(had[b], victim)
+		}
+		note()
+		m.Shares(shares)
+		for s, n := range shares[:workers] {
+			if s != victim && (n < 16 || n > 16+7) {
+				t.Fatalf("with %d dead, %d has %d of 128 buckets", victim, s, n)
+			}
+		}
+		m.Join(victim)
+		note()
+		m.Shares(shares)
+		for s, n := range shares[:workers] {
+			if n != 16 {
+				t.Fatalf("with all living, %d has %d of 128 buckets", s, n)
+			}
+		}
 	}
 }
 
