@@ -103,6 +103,11 @@ func (t *TCP) inputCookie(l uint32, lp *pcb, s *segment) bool {
 	if t.sys.syncookiesOnly == 0 && (q.cookieAt == 0 || t.nowMS-q.cookieAt > cookiePressure) {
 		return false // none was sent lately: nobody may guess one now
 	}
+	if s.flags&wire.FIN != 0 && len(s.payload) == 0 {
+		// Rather a connection that was reset here, with the RST lost, than a new one of which only the end arrived: that
+		// would be ended in order, and its peer not learn that the answer is missing.
+		return false
+	}
 	irs, iss := s.seq-1, s.ack-1
 	now := uint32(t.now / cookiePeriod)
 	period := now - (now-iss>>27)&cookieAge
