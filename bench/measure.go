@@ -108,9 +108,16 @@ func (b *bench) overVirtio(r *row) (res result, err error) {
 		return res, errors.Join(err, p.stop())
 	}
 	err = p.stop()
-	// The loop was as busy while load warmed up.
-	res.Busy = time.Duration(float64(p.loopBusy()) * float64(b.span) / float64(b.span+warmup))
-	return res, err
+	if err != nil {
+		return res, err
+	}
+	// The loop was as busy while load warmed up, and others had the CPU as much in its busy turns as in the others.
+	share := p.share()
+	res.Busy = time.Duration(float64(p.loopBusy()) * float64(b.span) / float64(b.span+warmup) * share)
+	if share < .9 {
+		res.Errors += fmt.Sprintf(" (others had the server's CPU for %.0f %% of the time)", 100*(1-share))
+	}
+	return res, nil
 }
 
 // startOnStack starts a program on this stack, over the device of a [vdev0] section.

@@ -15,8 +15,10 @@ import (
 
 // process is a server that runs.
 type process struct {
-	cmd    *exec.Cmd
-	exited chan error
+	cmd     *exec.Cmd
+	exited  chan error
+	started time.Time
+	ended   time.Time
 
 	mu  sync.Mutex
 	out bytes.Buffer
@@ -37,7 +39,7 @@ func (p *process) said() string {
 
 // startProcess starts a server and waits until it says that it is serving.
 func startProcess(cmd *exec.Cmd) (*process, error) {
-	p := &process{cmd: cmd, exited: make(chan error, 1)}
+	p := &process{cmd: cmd, exited: make(chan error, 1), started: time.Now()}
 	cmd.Stdout, cmd.Stderr = p, p
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM} // Ctrl-C is for the driver
 	if err := cmd.Start(); err != nil {
@@ -62,6 +64,7 @@ func (p *process) stop() error {
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case err := <-p.exited:
+		p.ended = time.Now()
 		var exit *exec.ExitError
 		if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGTERM {
 			return nil
@@ -71,6 +74,12 @@ func (p *process) stop() error {
 		p.cmd.Process.Kill()
 		return errors.Join(fmt.Errorf("%s did not end", p.cmd.Path), <-p.exited)
 	}
+}
+
+// share is the part of the time in which the process had a CPU, of one that has ended and never rested.
+func (p *process) share() float64 {
+	s := p.cmd.ProcessState
+	return min(1, (s.UserTime()+s.SystemTime()).Seconds()/p.ended.Sub(p.started).Seconds())
 }
 
 var busyNanos = regexp.MustCompile(`where=loop name=BusyNanos value=(\d+)`)

@@ -97,7 +97,7 @@ var connections = []int{1, 64, 256, 1024}
 func (b *bench) requests() *group {
 	g := &group{title: "requests", columns: []column{rate, p50, p99, nanos, cycles}, note: `"connect each": connections per second, and the time from SYN to the end of the answer. ns/request: time of the
 loop's turns in which something happened, with the application; for the kernel CPU time of the process, without what
-softirqs do on other processes' time. Over TAP and veth wrk makes the load, and is the limit before the server is.`}
+softirqs do on other processes' time (over virtio without the time that other programs had the CPU). Over TAP and veth wrk makes the load, and is the limit before the server is.`}
 	for _, l := range loads {
 		for _, n := range connections {
 			for _, s := range networked {

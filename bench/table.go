@@ -111,12 +111,20 @@ func median[T any](of []T, value func(T) float64) float64 {
 	return all[len(all)/2]
 }
 
-// faults are what went wrong, nothing if nothing did.
+// faults are what went wrong, nothing if nothing did; what differs in numbers alone is told once.
 func faults(r *row) string {
 	var all []string
+	told := map[string]bool{}
 	for _, x := range r.results {
-		if x.Errors != "" && !slices.Contains(all, x.Errors) {
-			all = append(all, x.Errors)
+		kind := strings.Map(func(c rune) rune {
+			if c >= '0' && c <= '9' {
+				return -1
+			}
+			return c
+		}, x.Errors)
+		if x.Errors != "" && !told[kind] {
+			told[kind] = true
+			all = append(all, strings.TrimSpace(x.Errors))
 		}
 	}
 	if r.failed != "" {
