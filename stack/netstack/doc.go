@@ -19,6 +19,10 @@
 // Time is the stack's: no Go timer runs, and a timer's function runs in the loop. gVisor's TCP has GOMAXPROCS
 // goroutines that process segments; Deliver has the loop yield to them, and Settle waits for them.
 //
+// Where lcores share a port, each has a Netstack with the same addresses. Requests for link addresses that another one
+// answers are learned from (stack.RxNews), UDP sockets take ports whose packets come to this one (Config.Steering), and
+// what was reassembled here for another one goes on to it.
+//
 // It does not forward packets between ports and has no VLANs, no packet sockets, no control messages (recvmsg's) and
 // no urgent data. Blocking, deadlines and descriptors are made above stack.Sockets.
 package netstack

@@ -15,6 +15,9 @@
 // the answer to it. Only answers without a connection behind them (resets, cookies, challenges) and duplicate
 // acknowledgments leave during Deliver.
 //
+// Where lcores share a port, a segment of no connection may be another one's: Stack.Stray is asked before it opens one or
+// is answered. Config's functions choose ports whose packets come back here and tell the others which ones are in use.
+//
 // The loop calls the Layer's methods with the stack's lock held; the Sockets' methods take it themselves and may be
 // called from any goroutine.
 //
