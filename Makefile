@@ -83,10 +83,10 @@ fuzz: ## run each fuzz target for a while (FUZZTIME=30s)
 	done
 
 .PHONY: bench
-bench: build ## print what a request costs here and in the kernel, in one run
+bench: build ## print what requests, streams and idle connections cost here and in the kernel (BENCH=-all)
 	@mkdir -p bin/bench
 	@$(GO) build -o bin/bench/ ./bench/... ./examples/epoll
-	@$(SUDO) bin/bench/bench
+	@$(SUDO) bin/bench/bench $(BENCH)
 
 .PHONY: packetdrill
 packetdrill: ## build bin/libfstack-packetdrill.so, this stack as a plug-in for packetdrill
