@@ -128,7 +128,7 @@ func (h *host) empty(t testing.TB, sockets int) {
 	t.Helper()
 	u := h.Usage()
 	if u.PCBs != sockets || u.Chunks != 0 || u.OutOfOrder != 0 || u.Ranges != 0 || u.Records != 0 || u.Flights != 0 ||
-		u.HalfOpen != 0 || u.TimeWaits != 0 || u.Orphans != 0 || u.Entries > sockets || u.Timers > sockets {
+		u.Extras != 0 || u.HalfOpen != 0 || u.TimeWaits != 0 || u.Orphans != 0 || u.Entries > sockets || u.Timers > sockets {
 		t.Errorf("in use at the end: %+v, want %d PCBs and nothing else", u, sockets)
 	}
 	if sockets == 0 && (u.Bindings != 0 || u.Options != 0 || u.Listeners != 0) {

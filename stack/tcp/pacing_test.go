@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fstack-go/fstack/stack"
+	"github.com/fstack-go/fstack/stack/simnet"
 	"github.com/fstack-go/fstack/stack/tcp/cc"
 	"github.com/fstack-go/fstack/stack/wire"
 )
@@ -250,5 +251,27 @@ func TestMaxPacingRateOption(t *testing.T) {
 	l := b.listen(t, ap(b.ip4, 80))
 	if _, h := b.accept(l, 5000, nil); !b.pcbs.at(uint32(h)).has(flagPaced) {
 		t.Error("net.inet.tcp.pacing=1 does not pace")
+	}
+}
+
+// Over a wire that loses and reorders a paced transfer is whole, and as fast as its limit, not faster.
+func TestPacedTransferOverBadWire(t *testing.T) {
+	for _, wide := range []bool{false, true} {
+		p := newPair(t, simnet.Config{Latency: 5 * time.Millisecond, Loss: 0.005, Reorder: 0.01, Seed: 5})
+		to := ap(p.host[1].ip4, 80)
+		l := p.host[1].listen(t, to)
+		c, s := p.dial(l, to)
+		const rate, size = 2_000_000, 4_000_000
+		must(t, p.host[0].SetOption(c, unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, le64(rate)))
+		if wide {
+			must(t, p.host[0].SetOption(c, unix.IPPROTO_TCP, unix.TCP_CONGESTION, []byte("metered"))) // no window limits
+		}
+		began := p.sim.Now()
+		p.transfer(c, s, size, time.Minute)
+		took := time.Duration(p.sim.Now() - began)
+		if least := time.Second * size / rate; took < least || took > 2*least {
+			t.Errorf("%d bytes at %d bytes per second took %v", size, rate, took)
+		}
+		p.closeAll(c, s, l)
 	}
 }

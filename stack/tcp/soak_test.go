@@ -39,6 +39,8 @@ func TestSoak(t *testing.T) {
 		must(t, p.host[i].SetSysctl("net.inet.tcp.msl", "2000"))
 		must(t, p.host[i].SetSysctl("net.inet.tcp.finwait2_timeout", "3000"))
 		must(t, p.host[i].SetSysctl("net.inet.tcp.maxorphans", "20"))
+		must(t, p.host[i].SetSysctl("net.inet.tcp.pmtud_blackhole_detection", "1"))
+		must(t, p.host[i].SetSysctl("net.inet.tcp.pacing", []string{"0", "1"}[i]))
 	}
 	p.sim.Wires = []*simnet.Wire{p.wire}
 	a, b := p.host[0], p.host[1]
