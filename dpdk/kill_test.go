@@ -81,8 +81,13 @@ func runWorker(t *testing.T, what string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := OpenPort(PortConfig{ID: Ports()[0], Mesh: m})
-	if err != nil {
+	var p *Port
+	for _, id := range Ports() { // one of them is shared
+		if p, err = OpenPort(PortConfig{ID: id, Mesh: m}); err == nil {
+			break
+		}
+	}
+	if p == nil {
 		t.Fatal(err)
 	}
 	q, err := p.SlotQueue(slot, mode)
@@ -217,14 +222,11 @@ func kills(n int) int {
 	return n
 }
 
-// TestKill has two workers poll a queue of a TAP each, hand all that they receive to the other, and be killed at random
-// moments. Each time what the dead one held comes back, the other goes on, and a new one takes its place.
-//
-//	kernel end ─► TAP queue 0 ─► worker 0 ─┐ ┌─► worker 0 ─► TAP ─► kernel end
-//	           └► TAP queue 1 ─► worker 1 ─┘X└─► worker 1 ─►
-func TestKill(t *testing.T) {
+// supervise makes the process the primary of a test with workers, in a process of its own; or it is one of the workers, or
+// the one that the test has begun in: then there is no mesh.
+func supervise(t *testing.T) (prefix string, m *Mesh, told []progress) {
+	t.Helper()
 	if os.Getenv(child) == "" {
-		needTun(t)
 		needHugepages(t, 128)
 		if len(hugetlbfsMounts()) == 0 {
 			t.Skip("needs a mounted hugetlbfs: processes share hugepages by its files")
@@ -237,14 +239,29 @@ func TestKill(t *testing.T) {
 		runWorker(t, w)
 		return
 	}
-	prefix := "fstack-test-" + strconv.Itoa(os.Getpid())
-	ns := newNetns(t)
+	prefix = "fstack-test-" + strconv.Itoa(os.Getpid())
 	startEAL(t, func(c *Config) { c.NoHuge, c.MemoryMB, c.FilePrefix = false, 96, prefix })
 	m, err := NewMesh(MeshConfig{Slots: testSlots, RingSize: 256})
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := progressOf(t, testSlots)
+	return prefix, m, progressOf(t, testSlots)
+}
+
+// TestKill has two workers poll a queue of a TAP each, hand all that they receive to the other, and be killed at random
+// moments. Each time what the dead one held comes back, the other goes on, and a new one takes its place.
+//
+//	kernel end ─► TAP queue 0 ─► worker 0 ─┐ ┌─► worker 0 ─► TAP ─► kernel end
+//	           └► TAP queue 1 ─► worker 1 ─┘X└─► worker 1 ─►
+func TestKill(t *testing.T) {
+	if os.Getenv(child) == "" {
+		needTun(t)
+	}
+	prefix, m, told := supervise(t)
+	if m == nil {
+		return
+	}
+	ns := newNetns(t)
 	ids, err := AddVdev("net_tap0", "iface=fsk0", ns)
 	if err != nil {
 		t.Fatal(err)
@@ -260,8 +277,7 @@ func TestKill(t *testing.T) {
 		t.Errorf("RSS of net_tap: %+v, %v", r, err)
 	}
 	ip(t, ns, "link set fsk0 arp off", "link set fsk0 up")
-	ws := []*process{startWorker(t, prefix, 0, Direct(0)), startWorker(t, prefix, 1, Direct(1))}
-	killTest(t, m, p, told, ws, openKernelEnd(t, ns, "fsk0"), func(slot int) *process {
+	killTest(t, m, p, told, openKernelEnd(t, ns, "fsk0"), 0, 1, func(slot int) *process {
 		return startWorker(t, prefix, slot, Direct(slot))
 	})
 	if err := p.Close(); err != nil {
@@ -269,13 +285,34 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// wire is the other end of the device: it sends packets and receives them.
+type wire interface {
+	put(b []byte) bool
+	get() []byte
+}
+
+func (k *kernelEnd) put(b []byte) bool { return unix.Send(k.fd, b, 0) == nil }
+
+func (k *kernelEnd) get() []byte {
+	for {
+		n, from, err := unix.Recvfrom(k.fd, k.buf[:], 0)
+		if err != nil {
+			return nil
+		}
+		if from.(*unix.SockaddrLinklayer).Pkttype != unix.PACKET_OUTGOING {
+			return k.buf[:n]
+		}
+	}
+}
+
 // killTest kills and restarts workers under traffic.
-func killTest(t *testing.T, m *Mesh, p *Port, told []progress, ws []*process, k *kernelEnd, restart func(slot int) *process) {
+func killTest(t *testing.T, m *Mesh, p *Port, told []progress, end wire, slot0, slot1 int, start func(slot int) *process) {
 	t.Helper()
+	slots, ws := []int{slot0, slot1}, []*process{start(0), start(1)}
 	var quiet atomic.Bool
-	var fromKernel, toKernel, bad int
+	var in, out, bad int
 	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() { // the kernel's end
+	go func() { // the other end
 		defer close(stopped)
 		for i := uint32(0); ; i++ {
 			select {
@@ -283,21 +320,12 @@ func killTest(t *testing.T, m *Mesh, p *Port, told []progress, ws []*process, k 
 				return
 			default:
 			}
-			if !quiet.Load() {
-				if unix.Send(k.fd, numbered(i), 0) == nil {
-					fromKernel++
-				}
+			if !quiet.Load() && end.put(numbered(i)) {
+				in++
 			}
-			for {
-				n, from, err := unix.Recvfrom(k.fd, k.buf[:], 0)
-				if err != nil {
-					break
-				}
-				if from.(*unix.SockaddrLinklayer).Pkttype == unix.PACKET_OUTGOING {
-					continue
-				}
-				toKernel++
-				if b := k.buf[:n]; !check(b) && b[23] == 17 {
+			for b := end.get(); b != nil; b = end.get() {
+				out++
+				if !check(b) && b[23] == 17 {
 					bad++
 				}
 			}
@@ -316,7 +344,7 @@ func killTest(t *testing.T, m *Mesh, p *Port, told []progress, ws []*process, k 
 			})
 			was := used
 			for i := range used {
-				used[i], _ = p.SlotMbufs(i)
+				used[i], _ = p.SlotMbufs(slots[i])
 			}
 			if used != was {
 				same = 0
@@ -326,7 +354,7 @@ func killTest(t *testing.T, m *Mesh, p *Port, told []progress, ws []*process, k 
 		return used
 	}
 	time.Sleep(50 * time.Millisecond)
-	start := settle()
+	first := settle()
 	var total Reclaimed
 	n := kills(8)
 	began := time.Now()
@@ -349,15 +377,15 @@ func killTest(t *testing.T, m *Mesh, p *Port, told []progress, ws []*process, k 
 			inDriver++
 		}
 		until(t, "the other worker to go on", func() bool { return atomic.LoadUint64(&told[1-slot].turns) > before })
-		ws[slot] = restart(slot)
+		ws[slot] = start(slot)
 	}
 	t.Logf("%d kills in %v, %d inside a driver: %d mbufs returned, %d swept, %d kept", n, time.Since(began), inDriver, total.Returned, total.Swept, total.Kept)
 	got := []uint64{atomic.LoadUint64(&told[0].got), atomic.LoadUint64(&told[1].got)}
 	until(t, "frames to be handed over both ways", func() bool {
 		return atomic.LoadUint64(&told[0].got) > got[0] && atomic.LoadUint64(&told[1].got) > got[1]
 	})
-	if end := settle(); end != start {
-		t.Errorf("mbufs in use: %v at first, %v at the end", start, end)
+	if last := settle(); last != first {
+		t.Errorf("mbufs in use of slots %v: %v at first, %v at the end", slots, first, last)
 	}
 	quiet.Store(true)
 	for slot, w := range ws {
@@ -370,13 +398,143 @@ func killTest(t *testing.T, m *Mesh, p *Port, told []progress, ws []*process, k 
 		if told[slot].bad != 0 || c.DropRingWord != 0 {
 			t.Errorf("%d frames were not as sent, %d words of rings unknown", told[slot].bad, c.DropRingWord)
 		}
-		if told[slot].handed == 0 || told[slot].got == 0 {
+		if told[slot].got == 0 || c.HandedIn == 0 {
 			t.Errorf("slot %d: %+v", slot, told[slot])
 		}
 	}
 	close(stop)
 	<-stopped
-	if bad > 0 || toKernel == 0 || fromKernel == 0 {
-		t.Errorf("%d frames from the kernel, %d to it, %d of them not as sent", fromKernel, toKernel, bad)
+	if bad > 0 || in == 0 || out == 0 {
+		t.Errorf("%d packets in, %d out, %d of them not as sent", in, out, bad)
+	}
+}
+
+// TestKillVirtio is TestKill over virtio_user, with vhost at the other end.
+func TestKillVirtio(t *testing.T) {
+	prefix, m, told := supervise(t)
+	if m == nil {
+		return
+	}
+	socket := t.TempDir() + "/v.sock"
+	vhost, _ := openVdev(t, "net_vhost0", "iface="+socket+",queues=2", nil, PortConfig{Queues: 2, RxDesc: 256, TxDesc: 256})
+	ids, err := AddVdev("net_virtio_user0", "path="+socket+",queues=2,cq=1,queue_size=256,mac=02:00:00:00:00:01", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := OpenPort(PortConfig{ID: ids[0], Mesh: m, Queues: 2, RxDesc: 256, TxDesc: 256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the link", func() bool { l, _ := vhost.LinkStatus(); return l.Up })
+	w := &queueWire{}
+	for i := range w.q {
+		if w.q[i], err = vhost.QueuePair(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	killTest(t, m, p, told, w, 0, 1, func(slot int) *process { return startWorker(t, prefix, slot, Direct(slot)) })
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// queueWire is the other end of a device with two queues.
+type queueWire struct {
+	q    [2]*QueuePair
+	n    int
+	wait [][]byte
+}
+
+func (w *queueWire) put(b []byte) bool {
+	w.n++
+	f := w.q[w.n%2].Queue().Alloc()
+	if f == nil {
+		return false
+	}
+	f.Len = uint16(copy(f.Room(), b))
+	return true
+}
+
+func (w *queueWire) get() (b []byte) {
+	if len(w.wait) == 0 {
+		for _, q := range w.q {
+			got, _ := turn(q)
+			w.wait = append(w.wait, got...)
+		}
+	}
+	if len(w.wait) > 0 {
+		b, w.wait = w.wait[0], w.wait[1:]
+	}
+	return b
+}
+
+// TestKillVia has the primary poll the one queue of a device that no other process can, and two workers behind it, that
+// send and receive by way of the primary, be killed.
+func TestKillVia(t *testing.T) {
+	if os.Getenv(child) == "" {
+		needRoot(t)
+	}
+	prefix, m, told := supervise(t)
+	if m == nil {
+		return
+	}
+	const poller = testSlots - 1
+	ns := newNetns(t)
+	ip(t, ns, "link add fsv0 type veth peer name fsv1", "link set fsv0 arp off", "link set fsv1 arp off", "link set fsv0 up", "link set fsv1 up")
+	ids, err := AddVdev("net_af_packet0", "iface=fsv0,blocksz=4096,framesz=2048,framecnt=512", ns)
+	if err != nil {
+		t.Skip("needs net_af_packet: ", err)
+	}
+	p, err := OpenPort(PortConfig{ID: ids[0], Mesh: m, RxDesc: 256, TxDesc: 256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, why := p.SecondaryPolls(); ok || why == "" {
+		t.Error("secondaries can poll net_af_packet?")
+	}
+	for slot := range 2 {
+		if err := p.MakeSlotPool(slot); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q, err := p.SlotQueue(poller, Direct(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() { // hands packets out by their port
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			q.Exchange()
+			for rx := q.Queue().Rx; len(rx) > 0; rx = rx[1:] {
+				if b := rx[0].Bytes(); rx[0].Flags&stack.RxHanded == 0 && len(b) > 42 {
+					q.Hand(rx[:1], int(b[35]&1), 0)
+				}
+			}
+			if len(q.Queue().Rx) == 0 {
+				time.Sleep(20 * time.Microsecond)
+			}
+		}
+	}()
+	before, _ := p.SlotMbufs(poller)
+	killTest(t, m, p, told, openKernelEnd(t, ns, "fsv1"), 0, 1, func(slot int) *process { return startWorker(t, prefix, slot, Via(poller)) })
+	close(stop)
+	<-stopped
+	for range 10 {
+		q.Exchange()
+	}
+	if after, _ := p.SlotMbufs(poller); after != before {
+		t.Errorf("the poller had %d mbufs in use at first, %d at the end", before, after)
+	}
+	if c := q.Counters(); c.SentForOther == 0 || c.HandedOut == 0 || c.DropRingWord != 0 {
+		t.Errorf("%+v", c)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
 	}
 }
