@@ -3,6 +3,7 @@
 package test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -44,7 +45,7 @@ func enter(path string, f func() error) error {
 
 // dial connects from the kernel's side.
 func (p *process) dial(network, addr string) (conn net.Conn, err error) {
-	path := fmt.Sprintf("/proc/%d/root/run/netns/%s", p.cmd.Process.Pid, p.netns) // as the process sees it
+	path := fmt.Sprintf("/proc/%d/root/run/netns/%s", cmp.Or(p.root, p.cmd.Process.Pid), p.netns) // as the process sees it
 	err = enter(path, func() error {
 		conn, err = net.DialTimeout(network, addr, 5*time.Second)
 		return err

@@ -3,13 +3,12 @@
 package test
 
 import (
-	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -29,24 +28,27 @@ type process struct {
 	out    *output
 	exited chan struct{}
 	err    error // after exited
+	root   int   // process by which the namespace is found, 0: the command's
 }
 
-// output is what a process has printed so far.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
+// output is what a process and those that it has started have printed so far: a file, which nobody has to wait for.
+type output struct{ file *os.File }
 
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
+func newOutput() *output {
+	f, err := os.CreateTemp("", "fst-it-out-")
+	if err != nil {
+		panic(err)
+	}
+	os.Remove(f.Name())
+	return &output{f}
 }
 
 func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
+	text, err := io.ReadAll(io.NewSectionReader(o.file, 0, 1<<30))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 var instances atomic.Int32
@@ -75,7 +77,7 @@ func configText(prefix, netns string, extra ...string) string {
 func prepare(t *testing.T, program string, extra ...string) *process {
 	t.Helper()
 	prefix := fmt.Sprintf("fst-it-%d-%d", os.Getpid(), instances.Add(1))
-	p := &process{netns: prefix, prefix: prefix, out: new(output), exited: make(chan struct{})}
+	p := &process{netns: prefix, prefix: prefix, out: newOutput(), exited: make(chan struct{})}
 	path := filepath.Join(t.TempDir(), "config.ini")
 	if err := os.WriteFile(path, []byte(configText(prefix, prefix, extra...)), 0o644); err != nil {
 		t.Fatal(err)
@@ -87,7 +89,7 @@ func prepare(t *testing.T, program string, extra ...string) *process {
 // start starts the command; it is ended with the test, if it did not before.
 func (p *process) start(t *testing.T) {
 	t.Helper()
-	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	p.cmd.Stdout, p.cmd.Stderr = p.out.file, p.out.file
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +144,7 @@ func (p *process) ready(t *testing.T, word string) {
 
 // again is the same program with the same config once more.
 func (p *process) again() *process {
-	return &process{netns: p.netns, prefix: p.prefix, out: new(output), exited: make(chan struct{}), cmd: exec.Command(p.cmd.Path, p.cmd.Args[1:]...)}
+	return &process{netns: p.netns, prefix: p.prefix, out: newOutput(), exited: make(chan struct{}), cmd: exec.Command(p.cmd.Path, p.cmd.Args[1:]...)}
 }
 
 // fails runs a program that must fail in 20 s, and returns what it says.

@@ -237,7 +237,7 @@ func TestWorkers(t *testing.T) {
 	t.Logf("%d connections out in %v", connections, time.Since(start))
 
 	for _, args := range [][]string{{"-c", "10", addr4}, {"-6", "-c", "10", addr6}, {"-c", "5", "-s", "8000", addr4}, {"-6", "-c", "5", "-s", "8000", addr6}} {
-		if out := p.inside(t, "ping", append([]string{"-i", "0.05", "-W", "2"}, args...)...); !strings.Contains(out, " 0% packet loss") {
+		if out := p.inside(t, "ping", append([]string{"-i", "0.05", "-w", "10"}, args...)...); !strings.Contains(out, " 0% packet loss") {
 			t.Errorf("ping %v:\n%s", args, out)
 		}
 	}
@@ -367,7 +367,7 @@ func TestPolledForAll(t *testing.T) {
 	if count := p.shares(t, 1000); !fair(count, 2) {
 		t.Errorf("connections by worker: %v", count)
 	}
-	if out := p.inside(t, "ping", "-c", "5", "-i", "0.05", "-W", "2", addr4); !strings.Contains(out, " 0% packet loss") {
+	if out := p.inside(t, "ping", "-c", "5", "-i", "0.05", "-w", "10", addr4); !strings.Contains(out, " 0% packet loss") {
 		t.Error(out)
 	}
 }
