@@ -239,6 +239,52 @@ func TestNewGeneration(t *testing.T) {
 	})
 }
 
+// TestStartingWorker: a worker that does not serve yet may connect and ask, and keeps what it has when it serves.
+func TestStartingWorker(t *testing.T) {
+	every(t, 2, func(w *world) {
+		w.client.listen(8080)
+		server := w.client.datagram(client4, 53, netip.AddrPort{})
+		for _, h := range w.living() {
+			h.listen(80)
+		}
+		w.open(40, 80)
+		w.m.SetSlot(3, steer.Slot{State: steer.Starting})
+		h := w.start(3, false) // of the new generation
+		var out []*conn
+		for i := range 30 {
+			out = append(out, h.connect(netip.AddrPortFrom([]netip.Addr{client4, client6}[i%2], 8080), 0))
+		}
+		w.all("connect", out, func(c *conn) bool { return c.up })
+		w.exchange("starting", out)
+		buf := make([]byte, 100)
+		for range 10 {
+			c := h.datagram(server4, 0, netip.AddrPort{})
+			_, err := h.packets.SendTo(c, []byte("?"), netip.AddrPortFrom(client4, 53), 0)
+			w.ok(err)
+			w.until(time.Second, "answer", func() bool {
+				w.client.reflect(server)
+				_, err := h.packets.Recv(c, buf, 0)
+				return err == nil
+			})
+			w.ok(h.packets.Close(c))
+		}
+		if names := w.exchange("in, meanwhile", w.open(40, 80)); names["3"] != 0 {
+			w.Errorf("answers %v: one is not ready", names)
+		}
+		h.listen(80)
+		w.join(3)
+		w.exchange("serving", out)
+		if !w.poller {
+			w.nic.pairs[1].polls, w.nic.pairs[3].polls = false, true
+		}
+		w.exchange("polling", out)
+		if names := w.exchange("in, at last", w.open(60, 80)); names["3"] == 0 || names["1"] != 0 {
+			w.Errorf("answers %v", names)
+		}
+		w.quiet("a start")
+	})
+}
+
 // TestFullRing: what cannot be handed over is counted, and sent again by who misses it.
 func TestFullRing(t *testing.T) {
 	w := newWorld(t, modes[2], 2, simnet.Config{})

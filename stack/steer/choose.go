@@ -72,8 +72,13 @@ func (x *Steerer) Listening(port uint16, on bool) { x.m.SetPort(x.me, TCPListeni
 func (x *Steerer) Bound(port uint16, on bool) { x.m.SetPort(x.me, TCPForeign, port, on) }
 
 // Connecting says that this slot's TCP has chosen a port to connect from, or has nothing on it any more: for stack/tcp's
-// Config.
-func (x *Steerer) Connecting(port uint16, on bool) { x.m.SetPort(x.me, TCPConnecting, port, on) }
+// Config. What comes back from there comes elsewhere while this slot has no flows of its own.
+func (x *Steerer) Connecting(port uint16, on bool) {
+	x.m.SetPort(x.me, TCPConnecting, port, on)
+	if !on || x.m.State(x.me) != Serving {
+		x.m.SetPort(x.me, TCPForeign, port, on)
+	}
+}
 
 // Datagrams says that this slot has UDP sockets on a port, or none any more.
 func (x *Steerer) Datagrams(port uint16, on bool) { x.m.SetPort(x.me, UDPBound, port, on) }

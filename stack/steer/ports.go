@@ -43,21 +43,19 @@ func (m *Map) clearPorts(s int) {
 	}
 }
 
-// first is the lowest serving slot, else the lowest draining one, that uses the port; -1 if none does.
+// first is the lowest serving slot, else the lowest living one, that uses the port; -1 if none does.
 func (m *Map) first(use Use, port uint16) int {
-	drains := -1
+	other := -1
 	for s := range m.Supervisor() {
 		if !m.Port(s, use, port) {
 			continue
 		}
-		switch m.State(s) {
-		case Serving:
+		if m.State(s) == Serving {
 			return s
-		case Draining:
-			if drains < 0 {
-				drains = s
-			}
+		}
+		if other < 0 && m.Living(s) {
+			other = s
 		}
 	}
-	return drains
+	return other
 }

@@ -11,7 +11,7 @@ type State uint32
 // The states of a slot.
 const (
 	Free     State = iota // no process
-	Starting              // not ready for packets yet
+	Starting              // takes no new connections yet, and has only those that it opens itself
 	Serving               // takes new connections
 	Draining              // goes on with the connections that it has
 	Dead                  // ended without leave, and its memory was not reclaimed yet
@@ -56,10 +56,10 @@ func (m *Map) State(s int) State { return State(m.slots[s].state.Load()) }
 // SetState changes a slot's state and nothing else: see Join and Leave. Only the supervisor calls it.
 func (m *Map) SetState(s int, v State) { m.slots[s].state.Store(uint32(v)) }
 
-// Living tells whether a slot is a worker that turns its stack: serving or draining.
+// Living tells whether a slot has a process that may have sockets: starting, serving or draining.
 func (m *Map) Living(s int) bool {
 	v := m.State(s)
-	return v == Serving || v == Draining
+	return v == Starting || v == Serving || v == Draining
 }
 
 // Asleep is 1 while the slot's process sleeps and wants to be woken. It has a cache line of its own.

@@ -123,7 +123,7 @@ func (x *Steerer) stay(at *port, frame []stack.Frame) bool {
 func (x *Steerer) copies(at *port, frame []stack.Frame, flags stack.FrameFlags) bool {
 	for s, first := 0, x.minder; s < x.m.Supervisor(); s++ {
 		v := x.m.State(s)
-		if s == x.me || v != Serving && v != Draining {
+		if s == x.me || !x.m.Living(s) {
 			continue
 		}
 		f := flags
@@ -132,7 +132,7 @@ func (x *Steerer) copies(at *port, frame []stack.Frame, flags stack.FrameFlags) 
 		}
 		if at.Hander.Hand(frame, s, f) {
 			x.counters.Copies++
-		} else {
+		} else if v != Starting { // it may not be there yet
 			x.counters.DropHand++
 		}
 	}

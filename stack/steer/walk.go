@@ -69,13 +69,19 @@ func (w *walk) each(yield func(uint16) bool) {
 }
 
 // ours tells whether an entry of the table is the queue's or the slot's. A draining slot has those that come to it because
-// it had them before.
+// it had them before, a starting one those that it will have.
 func (w *walk) ours(entry uint32) bool {
 	if w.rss != nil {
 		return int(w.rss.reta[entry]) == w.queue
 	}
-	c := w.x.m.chain(entry)
-	return c.at(0) == w.x.me || c.find(w.x.me) > 0 && w.x.m.State(w.x.me) != Serving
+	m, me := w.x.m, w.x.me
+	switch m.State(me) {
+	case Serving:
+		return m.chain(entry).at(0) == me
+	case Starting:
+		return int(entry)%m.Lcores() == m.Index(me)
+	}
+	return m.chain(entry).find(me) >= 0
 }
 
 // taken tells whether another slot that has or had the entry connects from the port: its connection may have the same
