@@ -39,9 +39,9 @@ func ask(prefix, name string, out io.Writer) error {
 	if status != nil {
 		return status.Print(out, time.Now())
 	}
-	if name == control.CommandStop { // the socket's directory is the last that goes
+	if name == control.CommandStop { // the directory is the last that goes
 		for start := time.Now(); time.Since(start) < 5*time.Second; time.Sleep(5 * time.Millisecond) {
-			if _, err := os.Stat(control.Path(prefix)); err != nil {
+			if _, err := os.Stat(control.Dir(prefix)); err != nil {
 				break
 			}
 		}

@@ -128,13 +128,11 @@ func (s *supervisor) wait(signals, asks <-chan os.Signal) {
 			}
 		case sig := <-asks:
 			go func() {
-				log := func(line string) { s.log.Info(line, "signal", sig.String()) }
-				var err error
-				if sig == syscall.SIGHUP {
-					err = s.reloadAll(log)
-				} else {
-					err = s.upgrade(log)
+				do := s.reloadAll
+				if sig == syscall.SIGUSR2 {
+					do = s.upgrade
 				}
+				err := do(func(string) {}) // the log has it
 				if err != nil {
 					s.log.Error("failed", "signal", sig.String(), "because", err)
 				}

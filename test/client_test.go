@@ -44,10 +44,14 @@ func enter(path string, f func() error) error {
 }
 
 // dial connects from the kernel's side.
-func (p *process) dial(network, addr string) (conn net.Conn, err error) {
+func (p *process) dial(network, addr string) (net.Conn, error) {
+	return p.dialWithin(network, addr, 5*time.Second)
+}
+
+func (p *process) dialWithin(network, addr string, timeout time.Duration) (conn net.Conn, err error) {
 	path := fmt.Sprintf("/proc/%d/root/run/netns/%s", cmp.Or(p.root, p.cmd.Process.Pid), p.netns) // as the process sees it
 	err = enter(path, func() error {
-		conn, err = net.DialTimeout(network, addr, 5*time.Second)
+		conn, err = net.DialTimeout(network, addr, timeout)
 		return err
 	})
 	return conn, err
