@@ -13,7 +13,12 @@
 //		return http.Serve(l, handler)
 //	})
 //
-// Run starts the stack; while it runs, the functions of the package work on it. A Stack made with NewStack has the same
+// Run starts the stack; while it runs, the functions of the package work on it. If the config names several lcores, Run
+// becomes a supervisor: it starts the program once more for each of them, as a worker with a stack of its own.
+//
+//	Run ─► supervisor ─► worker 0: app, stack, queue 0 ◄─► mesh of rings ◄─► worker 1: app, stack, queue 1 …
+//
+// A Stack made with NewStack has the same
 // functions as methods: that is for tests and simulations, which need several.
 //
 // Any goroutine may hold a connection and use it together with others, as in package net. A goroutine that has to wait
