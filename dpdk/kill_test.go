@@ -95,8 +95,8 @@ func runWorker(t *testing.T, what string) {
 		t.Fatal(err)
 	}
 	fmt.Println("ready")
-	told := &progressOf(t, testSlots)[slot]
-	work(q, told, 1-slot, ended.Load)
+	all := progressOf(t, testSlots)
+	work(q, &all[slot], 1-slot, func() bool { return atomic.LoadUint64(&all[testSlots-1].turns) == quiet }, ended.Load)
 	if err := q.Close(); err != nil {
 		t.Error(err)
 	}
@@ -106,10 +106,13 @@ func runWorker(t *testing.T, what string) {
 	Cleanup()
 }
 
+// quiet, in the last slot's place, has the workers send nothing of their own.
+const quiet = 1
+
 // work is a worker's loop.
-func work(q *QueuePair, told *progress, other int, ended func() bool) {
+func work(q *QueuePair, told *progress, other int, quiet, ended func() bool) {
 	for i := uint32(0); !ended(); i++ {
-		if i%2 == 0 && q.Queue().Free() > 64 {
+		if i%2 == 0 && !quiet() && q.Queue().Free() > 64 {
 			f := q.Queue().Alloc()
 			f.Len = uint16(copy(f.Room(), numbered(rand.Uint32())))
 			atomic.AddUint64(&told.sent, 1)
@@ -277,7 +280,7 @@ func TestKill(t *testing.T) {
 		t.Errorf("RSS of net_tap: %+v, %v", r, err)
 	}
 	ip(t, ns, "link set fsk0 arp off", "link set fsk0 up")
-	killTest(t, m, p, told, openKernelEnd(t, ns, "fsk0"), 0, 1, func(slot int) *process {
+	killTest(t, m, p, told, openKernelEnd(t, ns, "fsk0"), 0, func(slot int) *process {
 		return startWorker(t, prefix, slot, Direct(slot))
 	})
 	if err := p.Close(); err != nil {
@@ -305,11 +308,11 @@ func (k *kernelEnd) get() []byte {
 	}
 }
 
-// killTest kills and restarts workers under traffic.
-func killTest(t *testing.T, m *Mesh, p *Port, told []progress, end wire, slot0, slot1 int, start func(slot int) *process) {
+// killTest kills and restarts workers under traffic. lazy is how many mbufs the driver may keep that it has sent.
+func killTest(t *testing.T, m *Mesh, p *Port, told []progress, end wire, lazy int, start func(slot int) *process) {
 	t.Helper()
-	slots, ws := []int{slot0, slot1}, []*process{start(0), start(1)}
-	var quiet atomic.Bool
+	ws := []*process{start(0), start(1)}
+	traffic := &told[testSlots-1].turns
 	var in, out, bad int
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() { // the other end
@@ -320,7 +323,7 @@ func killTest(t *testing.T, m *Mesh, p *Port, told []progress, end wire, slot0, 
 				return
 			default:
 			}
-			if !quiet.Load() && end.put(numbered(i)) {
+			if atomic.LoadUint64(traffic) != quiet && end.put(numbered(i)) {
 				in++
 			}
 			for b := end.get(); b != nil; b = end.get() {
@@ -335,7 +338,7 @@ func killTest(t *testing.T, m *Mesh, p *Port, told []progress, end wire, slot0, 
 		}
 	}()
 	settle := func() (used [2]int) {
-		quiet.Store(true)
+		atomic.StoreUint64(traffic, quiet)
 		for same := 0; same < 3; same++ { // the workers may have to wait for a CPU
 			turns := [2]uint64{atomic.LoadUint64(&told[0].turns), atomic.LoadUint64(&told[1].turns)}
 			until(t, "the workers to go on", func() bool {
@@ -344,13 +347,13 @@ func killTest(t *testing.T, m *Mesh, p *Port, told []progress, end wire, slot0, 
 			})
 			was := used
 			for i := range used {
-				used[i], _ = p.SlotMbufs(slots[i])
+				used[i], _ = p.SlotMbufs(i)
 			}
 			if used != was {
 				same = 0
 			}
 		}
-		quiet.Store(false)
+		atomic.StoreUint64(traffic, 0)
 		return used
 	}
 	time.Sleep(50 * time.Millisecond)
@@ -384,10 +387,11 @@ func killTest(t *testing.T, m *Mesh, p *Port, told []progress, end wire, slot0, 
 	until(t, "frames to be handed over both ways", func() bool {
 		return atomic.LoadUint64(&told[0].got) > got[0] && atomic.LoadUint64(&told[1].got) > got[1]
 	})
-	if last := settle(); last != first {
-		t.Errorf("mbufs in use of slots %v: %v at first, %v at the end", slots, first, last)
+	last := settle()
+	if last[0] > first[0]+lazy || last[1] > first[1]+lazy || last[0] < first[0]-lazy || last[1] < first[1]-lazy {
+		t.Errorf("mbufs in use: %v at first, %v at the end", first, last)
 	}
-	quiet.Store(true)
+	atomic.StoreUint64(traffic, quiet)
 	for slot, w := range ws {
 		w.finish(t)
 		if _, err := m.Reclaim(slot); err != nil {
@@ -432,7 +436,7 @@ func TestKillVirtio(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	killTest(t, m, p, told, w, 0, 1, func(slot int) *process { return startWorker(t, prefix, slot, Direct(slot)) })
+	killTest(t, m, p, told, w, 256, func(slot int) *process { return startWorker(t, prefix, slot, Direct(slot)) })
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
@@ -522,7 +526,7 @@ func TestKillVia(t *testing.T) {
 		}
 	}()
 	before, _ := p.SlotMbufs(poller)
-	killTest(t, m, p, told, openKernelEnd(t, ns, "fsv1"), 0, 1, func(slot int) *process { return startWorker(t, prefix, slot, Via(poller)) })
+	killTest(t, m, p, told, openKernelEnd(t, ns, "fsv1"), 0, func(slot int) *process { return startWorker(t, prefix, slot, Via(poller)) })
 	close(stop)
 	<-stopped
 	for range 10 {
