@@ -133,7 +133,7 @@ func (p *play) call(h stack.Handle) {
 		names := [...]int{unix.TCP_NODELAY, unix.TCP_CORK, unix.TCP_KEEPIDLE, unix.TCP_USER_TIMEOUT, unix.TCP_MAXSEG, unix.TCP_QUICKACK, unix.TCP_WINDOW_CLAMP, unix.TCP_LINGER2, unix.TCP_NOTSENT_LOWAT, unix.TCP_DEFER_ACCEPT}
 		b.SetOption(h, unix.IPPROTO_TCP, names[int(p.byte())%len(names)], le32(int(p.byte())*8))
 	case 10:
-		names := [...]int{unix.SO_SNDBUF, unix.SO_RCVBUF, unix.SO_KEEPALIVE, unix.SO_REUSEADDR, unix.SO_REUSEPORT, unix.SO_OOBINLINE, unix.SO_RCVLOWAT}
+		names := [...]int{unix.SO_MAX_PACING_RATE, unix.SO_SNDBUF, unix.SO_RCVBUF, unix.SO_KEEPALIVE, unix.SO_REUSEADDR, unix.SO_REUSEPORT, unix.SO_OOBINLINE, unix.SO_RCVLOWAT}
 		b.SetOption(h, unix.SOL_SOCKET, names[int(p.byte())%len(names)], le32(int(p.byte())*64))
 	case 11:
 		b.SetOption(h, unix.SOL_SOCKET, unix.SO_LINGER, append(le32(int(p.byte()&1)), le32(0)...))

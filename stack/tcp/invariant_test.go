@@ -44,10 +44,15 @@ func (t *TCP) invariants() error {
 		if p.wheelAt != 0 {
 			armed++
 		}
-		for _, at := range []int64{p.timeLoss, p.timeAck, p.timeKeep} {
+		for _, at := range []int64{p.timeLoss, p.timeAck, p.timeKeep, t.paceAt(p)} {
 			if at != 0 && (p.wheelAt == 0 || p.wheelAt > at) {
 				return fmt.Errorf("pcb %d in %v: deadline %d, but on the wheel at %d", i, p.state, at, p.wheelAt)
 			}
+		}
+		if p.ext != 0 && p.state != stateListen {
+			u.Extras++
+		} else if p.flags&(flagPaced|flagPaceWait|flagsLimited) != 0 {
+			return fmt.Errorf("pcb %d in %v: flags %#x without an extra", i, p.state, p.flags)
 		}
 		if p.flags&flagHalf != 0 {
 			halves++
@@ -118,7 +123,7 @@ func (t *TCP) invariants() error {
 		}
 	}
 	h := Usage{
-		PCBs: int(t.pcbs.used), Chunks: int(t.chunks.used), OutOfOrder: int(t.ooo.used), Ranges: int(t.ranges.used), Entries: int(t.table.count),
+		PCBs: int(t.pcbs.used), Extras: int(t.extras.used), Chunks: int(t.chunks.used), OutOfOrder: int(t.ooo.used), Ranges: int(t.ranges.used), Entries: int(t.table.count),
 	}
 	if h != u || int(armed) != t.wheel.armed || halves != t.halfOpen || waits != t.timeWaits || orphans != t.orphans {
 		return fmt.Errorf("in use %+v, found %+v; armed %d, found %d; half open %d/%d, TIME-WAIT %d/%d, orphans %d/%d", h, u, t.wheel.armed, armed,
