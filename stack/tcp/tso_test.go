@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fstack-go/fstack/stack"
 	"github.com/fstack-go/fstack/stack/simnet"
 	"github.com/fstack-go/fstack/stack/wire"
@@ -18,6 +20,7 @@ type cutter struct {
 	rx     []stack.Frame
 	t      testing.TB
 	supers int
+	most   int // bytes of the longest frame
 	piece  int // bytes per received piece
 }
 
@@ -51,6 +54,7 @@ func (c *cutter) Flush() {
 				break
 			}
 		}
+		c.most = max(c.most, len(b))
 		c.cut(f, b)
 	}
 	c.queue.Sent(len(taken))
@@ -163,6 +167,34 @@ func TestSegmentationByTheDevice(t *testing.T) {
 		}
 		p.closeAll(c, s, l)
 	}
+}
+
+// What a paced connection hands over to be cut is no longer than a burst and what a late turn makes up for.
+func TestPacedSuperSegments(t *testing.T) {
+	p := &pair{t: t, sim: new(simnet.Sim)}
+	p.sim.Sleep(time.Hour)
+	p.wire = simnet.New(simnet.Config{Latency: time.Millisecond}, p.sim.Now)
+	var devs [2]*cutter
+	for i := range p.host {
+		devs[i] = newCutter(t, p.wire.End(i), 1800, 100, 1500)
+		p.host[i] = newHost(t, p.sim.Now, devs[i], byte(i+1), Config{Connections: 100, Memory: 64 << 20})
+		p.sim.Stacks = append(p.sim.Stacks, p.host[i].st)
+	}
+	p.sim.Wires = []*simnet.Wire{p.wire}
+	to := ap(p.host[1].ip4, 80)
+	l := p.host[1].listen(t, to)
+	c, s := p.dial(l, to)
+	const rate, size = 10_000_000, 4 << 20
+	must(t, p.host[0].SetOption(c, unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, le64(rate)))
+	began := p.sim.Now()
+	p.transfer(c, s, size, time.Minute)
+	if most := rate>>burstShift + rate/1000 + 100; devs[0].supers == 0 || devs[0].most > most {
+		t.Errorf("%d super segments, the longest frame has %d bytes, want some and at most %d", devs[0].supers, devs[0].most, most)
+	}
+	if took, least := time.Duration(p.sim.Now()-began), time.Second*size/rate; took < least || took > least*3/2 {
+		t.Errorf("it took %v, want %v or little more", took, least)
+	}
+	p.closeAll(c, s, l)
 }
 
 // TestFramesSmallerThanASegment has a segment lie in several slots without any offload.
