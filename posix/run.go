@@ -3,6 +3,8 @@ package posix
 import (
 	"context"
 	"errors"
+	"sync/atomic"
+	"time"
 
 	"github.com/fstack-go/fstack"
 )
@@ -23,7 +25,8 @@ var ErrStop = errors.New("posix: stop")
 // The stack rests, if the config lets it, while loop gets nothing to do from EpollWait, Poll, Select, Accept or a
 // receive; loop is then called when something happens, and once a second. Run returns loop's error (nil for
 // ErrStop), or nil when the program was asked to end by SIGINT or SIGTERM; in both cases all descriptors are closed,
-// as Close does.
+// as Close does. When another version of the program has taken over in an upgrade, loop is called on until its
+// connections have ended, or the config's [stack] drain has passed: no new ones come.
 func Run(loop func() error) error {
 	return fstack.Run(func() error {
 		st, tcp, other := fstack.Sockets()
@@ -36,12 +39,28 @@ func Run(loop func() error) error {
 // run calls loop from the stack's loop until one of both ends.
 func (t *Table) run(ctx context.Context, loop func() error) error {
 	result := make(chan error, 1)
-	t.Serve(loop, func(err error) { result <- err })
+	var replaced atomic.Bool
+	var next int64 // time to look at the connections again
+	t.Serve(func() error {
+		if replaced.Load() {
+			if now := t.stack.Clock().Now(); now >= next {
+				if next = now + int64(50*time.Millisecond); !t.connected() {
+					return ErrStop
+				}
+			}
+		}
+		return loop()
+	}, func(err error) { result <- err })
 	var err error
 	select {
 	case err = <-result:
 	case <-ctx.Done():
-		t.stopServing()
+		if errors.Is(context.Cause(ctx), fstack.ErrReplaced) {
+			replaced.Store(true)
+			err = <-result
+		} else {
+			t.stopServing()
+		}
 	}
 	t.closeAll()
 	if errors.Is(err, ErrStop) {
@@ -83,16 +102,33 @@ func (t *Table) stopServing() {
 // onLoop runs f on the stack's goroutine, to which Stack.Serve belongs while the loop runs.
 func (t *Table) onLoop(f func()) { t.stack.Clock().AfterFunc(0, f) }
 
-func (t *Table) closeAll() {
+// connected tells whether there is a socket that is connected.
+func (t *Table) connected() bool {
+	for _, fd := range t.descriptors() {
+		if t.state(fd)&streaming == 0 {
+			continue
+		}
+		if _, err := t.Getpeername(fd); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// descriptors are those that are open.
+func (t *Table) descriptors() (open []int) {
 	t.mu.Lock()
-	var open []int
+	defer t.mu.Unlock()
 	for fd := range 64 * len(t.used.levels[0]) {
 		if t.state(fd).kind() != kindNone {
 			open = append(open, fd)
 		}
 	}
-	t.mu.Unlock()
-	for _, fd := range open {
+	return open
+}
+
+func (t *Table) closeAll() {
+	for _, fd := range t.descriptors() {
 		t.Close(fd)
 	}
 }

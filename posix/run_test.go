@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/fstack-go/fstack"
 	"github.com/fstack-go/fstack/stack"
 )
 
@@ -123,5 +124,32 @@ func TestServeTellsWhetherItWorked(t *testing.T) {
 	st.Poll(now)
 	if st.Poll(now) > 0 {
 		t.Error("turns after that count as work")
+	}
+}
+
+// TestRunFinishesWhenReplaced: loop goes on until its connections have ended.
+func TestRunFinishesWhenReplaced(t *testing.T) {
+	table, _ := newFakeTable(t)
+	r := &transcript{calls: table, t: t}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	var after, fd int
+	err := table.run(ctx, func() error {
+		table.progress()
+		switch {
+		case fd == 0:
+			_, sa := r.listener(unix.AF_INET)
+			fd = r.socket(unix.AF_INET, unix.SOCK_STREAM)
+			table.Connect(fd, sa)
+			cancel(fstack.ErrReplaced)
+		case ctx.Err() != nil:
+			time.Sleep(10 * time.Millisecond)
+			if after++; after == 20 {
+				r.must(table.Close(fd))
+			}
+		}
+		return nil
+	})
+	if err != nil || after < 20 || after > 100 {
+		t.Errorf("run: %v, %d turns after another version has taken over", err, after)
 	}
 }
