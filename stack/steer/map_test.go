@@ -151,25 +151,26 @@ func TestNobodyIsForgotten(t *testing.T) {
 	}
 	note()
 	r, shares := rand.New(rand.NewPCG(1, 2)), make([]int, m.Slots())
-	for range 2000 {
-		victim := r.IntN(workers)
-		m.Leave(victim, Dead)
-		for b := range had {
-			delete(had[b], victim)
-		}
-		note()
-		m.Shares(shares)
-		for s, n := range shares[:workers] {
-			if s != victim && (n < 16 || n > 16+7) {
-				t.Fatalf("with %d dead, %d has %d of 128 buckets", victim, s, n)
+	dead := map[int]bool{}
+	for range 5000 {
+		if x := r.IntN(workers); dead[x] {
+			m.Join(x)
+			delete(dead, x)
+		} else if len(dead) < workers/2 {
+			m.Leave(x, Dead)
+			dead[x] = true
+			for b := range had {
+				delete(had[b], x)
 			}
 		}
-		m.Join(victim)
 		note()
 		m.Shares(shares)
-		for s, n := range shares[:workers] {
-			if n != 16 {
-				t.Fatalf("with all living, %d has %d of 128 buckets", s, n)
+		for x, n := range shares[:workers] {
+			if !dead[x] && (n < 16 || n > 128/4*3/2) || dead[x] && n > 0 { // a quarter, when half of them are dead
+				t.Fatalf("with %v dead, %d has %d of 128 buckets", dead, x, n)
+			}
+			if len(dead) == 0 && n != 16 {
+				t.Fatalf("with all living, %d has %d of 128 buckets", x, n)
 			}
 		}
 	}
