@@ -12,7 +12,7 @@ func TestInside(t *testing.T) {
 		args      []string
 	}{
 		{"fstack", modeKeepAlive, []string{"-conns", "20", "-idle-conns", "3000"}},
-		{"fstack", modeConnect, []string{"-conns", "20"}},
+		{"fstack", modeConnect, []string{"-conns", "20", "-cpu-clock"}},
 		{"fstack", modeSink, []string{"-conns", "2"}},
 		{"fstack", modeSink, []string{"-conns", "1", "-tso"}},
 		{"fstack", modeSource, []string{"-conns", "2"}},
@@ -29,6 +29,9 @@ func TestInside(t *testing.T) {
 			runtime.LockOSThread() // whose CPU time is told
 			defer runtime.UnlockOSThread()
 			clock := realClock()
+			if o.cpuClock {
+				clock = cpuClock()
+			}
 			s, err := newInside(&o, clock)
 			if err != nil {
 				t.Fatal(err)

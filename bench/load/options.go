@@ -43,6 +43,8 @@ type options struct {
 	tcp string // of a server inMemory
 	tso bool
 	gc  time.Duration
+
+	cpuClock bool
 }
 
 // inMemory is the device that has its server in this process.
@@ -75,6 +77,7 @@ func parse(args []string, out io.Writer) (o options, err error) {
 	f.StringVar(&o.tcp, "tcp", "fstack", "with -device memory, the server's TCP: fstack or netstack")
 	f.BoolVar(&o.tso, "tso", false, "with -device memory, frames of up to 64 KB")
 	f.DurationVar(&o.gc, "gc", 0, "with -device memory, how often to collect garbage (0: never)")
+	f.BoolVar(&o.cpuClock, "cpu-clock", false, "with -device memory, tell the time by the CPU time of this process: what others take does not count")
 	f.IntVar(&o.lcore, "lcore", 1, "CPU to run on")
 	f.IntVar(&o.memory, "memory", 256, "memory in MB")
 	f.BoolVar(&o.noHuge, "no-huge", false, "do without hugepages; else they are used when enough are free")
@@ -141,8 +144,8 @@ func (o *options) check() error {
 		return fmt.Errorf("-tcp %s: must be fstack or netstack", o.tcp)
 	case o.gc < 0:
 		return fmt.Errorf("-gc %v: must not be negative", o.gc)
-	case o.device != inMemory && (o.gc > 0 || o.tso):
-		return errors.New("-gc and -tso: are for -device memory")
+	case o.device != inMemory && (o.gc > 0 || o.tso || o.cpuClock):
+		return errors.New("-gc, -tso and -cpu-clock: are for -device memory")
 	case o.device == "":
 		return errors.New("-device is missing: which device is the link to the server? (-h shows an example)")
 	case o.from == o.to.Addr():

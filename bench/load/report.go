@@ -104,6 +104,9 @@ func (l *client) report(d time.Duration) report {
 	if c.Requests > 0 {
 		r.BusyNanos = float64(int64(d)-l.idle) / float64(c.Requests)
 	}
+	if l.cpuClock {
+		r.CPUShare = 1 // all of the time that is counted
+	}
 	if l.inside != nil {
 		r.Server = l.inside.report(d, r.CPUShare, c.Requests, len(l.conns))
 	}
