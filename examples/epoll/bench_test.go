@@ -24,10 +24,12 @@ type clients struct {
 	all     []benchClient
 	ready   []uint32 // who has something to send
 	answers int
+	each    bool // a connection for each request
 }
 
 type benchClient struct {
 	seq, ack uint32
+	port     uint16
 	state    uint8
 	missing  int // bytes of the answer
 	echo     uint32
@@ -37,6 +39,8 @@ const (
 	synToSend = iota
 	synSent
 	established
+	finToSend
+	ending
 )
 
 var (
@@ -44,6 +48,7 @@ var (
 	benchClient4 = [4]byte{10, 0, 0, 2}
 	benchMACs    = [2][6]byte{{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}}
 	benchAsk     = []byte("GET / HTTP/1.1\r\nHost: 10.0.0.1\r\nUser-Agent: bench/1\r\nAccept: */*\r\n\r\n")
+	benchAskOnce = []byte("GET / HTTP/1.1\r\nHost: 10.0.0.1\r\nConnection: close\r\nAccept: */*\r\n\r\n")
 	answerSize   = func() int {
 		var a answers
 		a.refresh(time.Now())
@@ -51,14 +56,18 @@ var (
 	}()
 )
 
-func newClients(n int) *clients {
-	c := &clients{all: make([]benchClient, n)}
+// benchPorts is how many ports the clients go through: a power of two.
+const benchPorts = 1 << 15
+
+func newClients(n int, each bool) *clients {
+	c := &clients{all: make([]benchClient, n), each: each}
 	tx := make([]stack.Frame, 256)
 	for i := range tx {
 		tx[i] = stack.MakeFrame(make([]byte, 2048), 0)
 	}
 	c.queue = stack.MakeQueue(tx)
 	for i := range c.all {
+		c.all[i].port = 1024 + uint16(i)
 		c.ready = append(c.ready, uint32(i))
 	}
 	return c
@@ -82,7 +91,7 @@ func (c *clients) Flush() {
 			continue
 		}
 		h := wire.TCPAt(b[34:])
-		n := h.DstPort() - 1024
+		n := (h.DstPort() - 1024) & uint16(len(c.all)-1)
 		x := &c.all[n]
 		payload := wire.IPv4At(b[14:]).TotalLen() - 20 - h.HeaderLen()
 		if h.Flags()&wire.SYN != 0 {
@@ -97,14 +106,23 @@ func (c *clients) Flush() {
 				}
 			}
 		}
-		if payload == 0 {
+		if payload > 0 {
+			x.ack = h.Seq() + uint32(payload)
+			x.missing -= payload
+		}
+		switch {
+		case c.each && h.Flags()&wire.FIN != 0:
+			x.ack++
+			x.state = finToSend
+		case c.each && x.state == ending && h.Ack() == x.seq: // and begin anew
+			c.answers++
+			*x = benchClient{port: 1024 + (x.port-1024+uint16(len(c.all)))&(benchPorts-1), seq: x.seq + 1<<20}
+		case !c.each && payload > 0 && x.missing <= 0:
+			c.answers++
+		default:
 			continue
 		}
-		x.ack = h.Seq() + uint32(payload)
-		if x.missing -= payload; x.missing <= 0 {
-			c.answers++
-			c.ready = append(c.ready, uint32(n))
-		}
+		c.ready = append(c.ready, uint32(n))
 	}
 	c.queue.Sent(len(taken))
 }
@@ -130,21 +148,30 @@ func (c *clients) next(b []byte, i uint32) stack.Frame {
 	copy(seg[20:], "\x01\x01\x08\x0a")
 	binary.BigEndian.PutUint32(seg[24:], x.seq)
 	binary.BigEndian.PutUint32(seg[28:], x.echo)
-	if x.state == synToSend {
+	switch {
+	case x.state == synToSend:
 		flags = wire.SYN
 		copy(seg[32:], "\x02\x04\x05\xb4\x04\x02\x03\x03\x07\x00\x00\x00")
 		options = 24
-	} else {
+	case x.state == finToSend:
+		flags = wire.ACK | wire.FIN
+	case c.each:
+		payload = benchAskOnce
+	default:
 		payload = benchAsk
 		x.missing += answerSize
 	}
 	size := 20 + options + copy(seg[20+options:], payload)
 	wire.IPv4At(b[14:]).Set(0, size, 0, wire.IPv4DF, 64, wire.ProtoTCP, &benchClient4, &benchServer)
 	wire.IPv4At(b[14:]).SetChecksum()
-	wire.TCPAt(seg).Set(uint16(i)+1024, 80, x.seq, x.ack, 20+options, flags, 8192, 0)
+	wire.TCPAt(seg).Set(x.port, 80, x.seq, x.ack, 20+options, flags, 8192, 0)
 	x.seq += uint32(len(payload))
-	if flags == wire.SYN {
+	switch x.state {
+	case synToSend:
 		x.state = synSent
+		x.seq++
+	case finToSend:
+		x.state = ending
 		x.seq++
 	}
 	f := stack.MakeFrame(b[:34+size], 0)
@@ -157,15 +184,23 @@ func (c *clients) next(b []byte, i uint32) stack.Frame {
 func BenchmarkServer(b *testing.B) {
 	for _, kind := range []string{"tcp", "gvisor"} {
 		for _, n := range []int{1, 64, 1024} {
-			b.Run(fmt.Sprintf("%s/connections=%d", kind, n), func(b *testing.B) { benchmarkServer(b, kind == "tcp", n) })
+			b.Run(fmt.Sprintf("%s/connections=%d", kind, n), func(b *testing.B) { benchmarkServer(b, kind == "tcp", n, false) })
 		}
 	}
 }
 
-func benchmarkServer(b *testing.B, own bool, n int) {
+// BenchmarkConnect is BenchmarkServer with a connection for each request, from SYN to TIME-WAIT, in which the port that
+// is used next has been once before.
+func BenchmarkConnect(b *testing.B) {
+	for _, n := range []int{1, 64, 1024} {
+		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) { benchmarkServer(b, true, n, true) })
+	}
+}
+
+func benchmarkServer(b *testing.B, own bool, n int, each bool) {
 	now := int64(time.Hour)
 	st := stack.New(func() int64 { return now })
-	c := newClients(n)
+	c := newClients(n, each)
 	st.AddPort(c)
 	ns, err := netstack.New(st, netstack.Config{TCP: !own})
 	if err != nil {
@@ -174,7 +209,7 @@ func benchmarkServer(b *testing.B, own bool, n int) {
 	defer ns.Destroy()
 	var socks stack.Sockets = ns
 	if own {
-		t, err := tcp.New(st, ns, tcp.Config{Connections: 1 << 13, Memory: 64 << 20})
+		t, err := tcp.New(st, ns, tcp.Config{Connections: 1 << 16, Memory: 64 << 20})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -203,8 +238,12 @@ func benchmarkServer(b *testing.B, own bool, n int) {
 			ns.Settle()
 		}
 	}
-	for c.answers < 10*n {
-		if turn(); turns > 1000*n+1000 {
+	warm := 10 * n
+	if each {
+		warm += benchPorts
+	}
+	for c.answers < warm {
+		if turn(); turns > 1000*n+1000*warm {
 			b.Fatalf("%d answers to %d clients after %d turns", c.answers, n, turns)
 		}
 	}
