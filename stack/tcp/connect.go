@@ -110,6 +110,7 @@ func (t *TCP) connect(i uint32, p *pcb, a netip.AddrPort) error {
 	p.quick = quickAcks
 	p.rcvMSS = uint16(t.sys.mssV4)
 	t.rec.Init(&p.rec, p.iss)
+	_, p.tsOffset = t.personal(&p.key)
 	t.offer(p)
 	if t.sys.ecn == ecnBoth || t.opts.at(p.opts).cc.Traits()&cc.NeedsECN != 0 {
 		p.flags |= flagECN

@@ -82,7 +82,7 @@ func (t *TCP) inputListen(l uint32, lp *pcb, s *segment) {
 	}
 	p.irs, p.rcvNxt = s.seq, s.seq+1
 	p.rcvAcked = p.rcvNxt
-	p.iss = t.isn(&p.key)
+	p.iss, p.tsOffset = t.personal(&p.key)
 	if isn != 0 && beforeEq(p.iss, isn+isnGap) { // beyond the old incarnation's (RFC 6191, RFC 1122 §4.2.2.13)
 		p.iss = isn + isnGap
 	}
@@ -138,7 +138,6 @@ const quickAcks = 16
 func (t *TCP) offer(p *pcb) {
 	if t.sys.stamps() {
 		p.flags |= flagStamp
-		p.tsOffset = t.stampOffset(&p.key)
 	}
 	if t.sys.scaling() {
 		p.flags |= flagScale

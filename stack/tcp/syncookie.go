@@ -62,7 +62,8 @@ func (t *TCP) sendCookie(lp *pcb, q *listener, s *segment) {
 			has |= hasSACKPerm
 			bits |= cookieSACK
 		}
-		clock := t.nowMS + t.stampOffset(&s.key)
+		_, offset := t.personal(&s.key)
+		clock := t.nowMS + offset
 		stamp = clock&^cookieBits | bits
 		if after(stamp, clock) {
 			stamp -= cookieBits + 1 // never ahead of the clock
@@ -131,7 +132,7 @@ func (t *TCP) inputCookie(l uint32, lp *pcb, s *segment) bool {
 	p.rcvAdv = p.rcvNxt + min(p.rcvBuf, 65535)
 	p.peerMSS = cookieMSS[mss]
 	if s.opts.has&hasStamp != 0 && t.sys.stamps() {
-		p.tsOffset = t.stampOffset(&p.key)
+		_, p.tsOffset = t.personal(&p.key)
 		p.tsRecent, p.tsRecentAt = s.opts.tsVal, t.nowMS
 		p.flags |= flagStamp
 		if scale := s.opts.tsEcr & cookieStamp; scale <= scaleMost {
