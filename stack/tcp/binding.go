@@ -38,8 +38,7 @@ type bindings struct {
 	slab[binding]
 	heads []uint32 // by port
 	mem   []byte
-
-	bound, connecting func(port uint16, on bool) // of Config
+	bound func(port uint16, on bool) // Config.Bound
 }
 
 func (b *bindings) open(limit int) error {
@@ -141,9 +140,6 @@ func (b *bindings) count(i uint32, s sharing, d int) {
 	n.refs += uint32(d)
 	if s.hard {
 		n.hard += uint32(d)
-		if n.hard == 0 && b.bound != nil && !b.taken(n.port) {
-			b.bound(n.port, false)
-		}
 	}
 	if !s.reuse {
 		n.noReuse += uint32(d)
@@ -165,8 +161,8 @@ func (b *bindings) drop(i uint32, s sharing) {
 		link = &b.at(*link).next
 	}
 	*link = n.next
-	if b.heads[n.port] == 0 && b.connecting != nil {
-		b.connecting(n.port, false)
+	if b.heads[n.port] == 0 && b.bound != nil {
+		b.bound(n.port, false)
 	}
 	b.release(i)
 }

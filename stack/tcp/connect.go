@@ -192,8 +192,5 @@ func (t *TCP) choosePort(p *pcb, k *key, a netip.AddrPort, r *stack.Route) (iss 
 	if p.bind = t.binds.hold(&w, sharingOf(p)); p.bind == 0 {
 		return 0, syscall.ENOBUFS
 	}
-	if t.binds.connecting != nil {
-		t.binds.connecting(w.port, true)
-	}
 	return iss, nil
 }

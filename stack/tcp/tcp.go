@@ -26,16 +26,14 @@ type Config struct {
 	PortName func(port int) string
 
 	// Ports, if set, yields the local ports of [low, high] that a connection from local to remote over a port of the
-	// stack may use, from an arbitrary start: where the device decides by them which queue receives. nil: all of them.
+	// stack may use, from an arbitrary start: where the device decides by them which queue receives. The last one that it
+	// yields is taken, if the loop over them ends early. nil: all of them.
 	Ports func(port int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16]
 	// Listening, if set, is told when a local port gets its first listening socket and when it loses its last one.
 	Listening func(port uint16, on bool)
 	// Bound, if set, is told of a connect from a port that was bound by name, and when no socket or connection is left
-	// that was or that came from a listener. It may be told the same twice.
+	// on a port, however that was taken.
 	Bound func(port uint16, on bool)
-	// Connecting, if set, is told when connect has chosen a local port and when nothing is left on it. It may be told
-	// the same twice.
-	Connecting func(port uint16, on bool)
 }
 
 // TCP is the transport of one stack.
@@ -163,7 +161,7 @@ func New(st *stack.Stack, network stack.Network, cfg Config) (*TCP, error) {
 			return nil, fmt.Errorf("tcp: %w", err)
 		}
 	}
-	t.binds.bound, t.binds.connecting = cfg.Bound, cfg.Connecting
+	t.binds.bound = cfg.Bound
 	t.wheel.pcbs = &t.pcbs
 	t.wheel.now = uint64(st.Clock().Now()) >> tickBits
 	t.opts.init(defaultOptions())
