@@ -19,9 +19,9 @@ import (
 // Steering is who tells other lcores' stacks which local ports this one has, and knows the ports whose packets come to
 // it: stack/steer's Steerer. It is called from any goroutine.
 type Steering interface {
-	// TCPPorts and UDPPorts yield the local ports of [low, high] for a socket connected to remote over a port of the
+	// ConnectPorts and UDPPorts yield the local ports of [low, high] for a socket connected to remote over a port of the
 	// stack, from an arbitrary start; OwnUDPPorts those for a UDP socket that anybody may send to.
-	TCPPorts(port int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16]
+	ConnectPorts(port int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16]
 	UDPPorts(port int, remote netip.AddrPort, local netip.Addr, low, high uint16, start uint32) iter.Seq[uint16]
 	OwnUDPPorts(low, high uint16, start uint32) iter.Seq[uint16]
 	// Listening, Bound, Connecting and Datagrams tell that a local port has a listening TCP socket, a connection from a
@@ -139,7 +139,7 @@ func (s *socket) choose(remote tcpip.FullAddress) {
 	low, high := s.n.g.PortRange()
 	ports := x.UDPPorts
 	if s.typ == unix.SOCK_STREAM {
-		ports = x.TCPPorts
+		ports = x.ConnectPorts
 	}
 	s.bindOne(tcpip.FullAddress{}, ports(r.Port, netip.AddrPortFrom(a, remote.Port), r.Local, low, high, rand.Uint32()))
 }

@@ -23,7 +23,7 @@ type ports struct {
 	told          []string
 }
 
-func (p *ports) TCPPorts(port int, remote netip.AddrPort, local netip.Addr, low, high uint16, _ uint32) iter.Seq[uint16] {
+func (p *ports) ConnectPorts(port int, remote netip.AddrPort, local netip.Addr, low, high uint16, _ uint32) iter.Seq[uint16] {
 	p.asked = append(p.asked, fmt.Sprint("tcp ", port, remote, local))
 	return slices.Values(p.tcp)
 }

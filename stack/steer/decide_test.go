@@ -586,7 +586,7 @@ func TestPortsForConnections(t *testing.T) {
 	m, x, _ := slots(t, 1, true)
 	hash, _ := NewToeplitz(MicrosoftKey)
 	count := func(x *Steerer) (n int) {
-		for p := range x.TCPPorts(0, peer4, our4.Addr(), 10000, 65535, 12345) {
+		for p := range x.ConnectPorts(0, peer4, our4.Addr(), 10000, 65535, 12345) {
 			n++
 			if c := m.chain(hash.Flow(peer4, netip.AddrPortFrom(our4.Addr(), p))); c.find(x.me) < 0 {
 				t.Fatalf("port %d does not come back: chain %#x", p, c)
@@ -603,7 +603,7 @@ func TestPortsForConnections(t *testing.T) {
 	stand, _ := NewSteerer(m, 0, []Port{{Hander: &mesh{}, MAC: testMAC}})
 	m.Join(1)
 	n := 0
-	for p := range x.TCPPorts(0, peer4, our4.Addr(), 10000, 65535, 0) {
+	for p := range x.ConnectPorts(0, peer4, our4.Addr(), 10000, 65535, 0) {
 		if c := m.chain(hash.Flow(peer4, netip.AddrPortFrom(our4.Addr(), p))); c.at(1) == 0 && n < 100 {
 			stand.Connecting(p, true)
 			n++
@@ -611,6 +611,30 @@ func TestPortsForConnections(t *testing.T) {
 	}
 	if got := count(x); n != 100 || got != all-100 {
 		t.Errorf("%d ports, want the %d from before less %d", got, all, n)
+	}
+	// The one that is taken is noted, until nothing is left on it.
+	for p := range x.TCPPorts(0, peer4, our4.Addr(), 10000, 65535, 0) {
+		if m.Port(1, TCPConnecting, p) {
+			t.Errorf("port %d is noted before it is taken", p)
+		}
+		if n--; n > 0 {
+			continue
+		}
+		defer func() {
+			if x.Bound(p, false); m.Port(1, TCPConnecting, p) {
+				t.Errorf("port %d is still noted", p)
+			}
+		}()
+		break
+	}
+	noted := 0
+	for p := range 65536 {
+		if m.Port(1, TCPConnecting, uint16(p)) {
+			noted++
+		}
+	}
+	if noted != 1 {
+		t.Errorf("%d ports are noted", noted)
 	}
 	// A draining worker connects from what still comes to it.
 	m.Join(5)

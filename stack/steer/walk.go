@@ -21,6 +21,7 @@ type walk struct {
 	local     netip.Addr
 	low, high uint16
 	start     uint32 // where in the round to begin
+	note      bool   // the port that is taken is noted in the map
 	once      func(yield func(uint16) bool)
 }
 
@@ -61,9 +62,13 @@ func (w *walk) each(yield func(uint16) bool) {
 		}
 		for k := range kernel {
 			port := p ^ s.combine((k+w.start/w.entries)&(kernel-1))
-			if port >= w.low && port <= w.high && !w.taken(entry, port) && !yield(port) {
-				return
+			if port < w.low || port > w.high || w.taken(entry, port) || yield(port) {
+				continue
 			}
+			if w.note {
+				w.x.Connecting(port, true)
+			}
+			return
 		}
 	}
 }

@@ -161,7 +161,7 @@ func (w *world) start(slot int, polls bool) *host {
 	x, err := steer.NewSteerer(w.m, slot, []steer.Port{{Hander: dev, MAC: [6]byte(serverMAC), Hardware: w.hardware}})
 	w.ok(err)
 	h := w.host(fmt.Sprint(slot), dev, netstack.Config{Steering: x},
-		tcp.Config{Ports: x.TCPPorts, Listening: x.Listening, Bound: x.Bound, Connecting: x.Connecting, Secret: [32]byte{byte(slot), 1}}, server4, server6)
+		tcp.Config{Ports: x.TCPPorts, Listening: x.Listening, Bound: x.Bound, Secret: [32]byte{byte(slot), 1}}, server4, server6)
 	if w.gvisor {
 		x.HasTCP = h.net.HasTCP
 	}
