@@ -58,7 +58,12 @@ func (p *Port) plan() error {
 	if c.Queues == 0 {
 		c.Queues = 1
 	}
-	if most := int(min(info.max_rx_queues, info.max_tx_queues)); c.Queues < 0 || c.Queues > most {
+	most := int(min(info.max_rx_queues, info.max_tx_queues))
+	if c.Mesh != nil && p.driver == "net_tap" {
+		// Its primary passes the queues' descriptors to a secondary in one message, in which eight fit: two for a queue.
+		most = min(most, 4)
+	}
+	if c.Queues < 0 || c.Queues > most {
 		return p.refuse("queues", "%d wanted, but the device has 1 to %d", c.Queues, most)
 	}
 	if c.Lcores != nil && len(c.Lcores) < c.Queues {
