@@ -12,7 +12,7 @@
 // are written straight into the port's frames, headers and payload once.
 //
 // What sockets wrote and the acknowledgments owed are sent once a turn, in Exhale, so that data is acknowledged by
-// the answer to it. Only answers without a connection behind them (resets, cookies, challenges) and duplicate
+// the answer to it. Data leaves as the windows permit or, on connections that ask for it, at a rate (pacing.go). Only answers without a connection behind them (resets, cookies, challenges) and duplicate
 // acknowledgments leave during Deliver.
 //
 // Where lcores share a port, a segment of no connection may be another one's: Stack.Stray is asked before it opens one or

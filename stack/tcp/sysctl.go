@@ -119,6 +119,7 @@ var sysctlTable = []sysctl{
 	{"net.inet.tcp.maxorphans", "connections that go on after their socket was closed; beyond, they are reset", 0, 1 << 28, func(s *sysctls) *int { return &s.orphanMost }},
 	{"kern.ipc.maxsockbuf", "most that SO_SNDBUF and SO_RCVBUF can ask for, bytes", 4096, 1<<32 - 1, func(s *sysctls) *int { return &s.sockBufMost }},
 	{"kern.ipc.soacceptqueue", "longest accept queue", 1, 1 << 20, func(s *sysctls) *int { return &s.backlogMost }},
+	{"kern.ipc.somaxconn", "the older name of kern.ipc.soacceptqueue", 1, 1 << 20, func(s *sysctls) *int { return &s.backlogMost }},
 	{"net.inet.tcp.ack_war_cnt", "challenge ACKs of a connection in ack_war_timewindow (RFC 5961 §7)", 0, 255, func(s *sysctls) *int { return &s.warCount }},
 	{"net.inet.tcp.ack_war_timewindow", "period of that limit, ms", 1, 60_000, func(s *sysctls) *int { return &s.warTime }},
 	{"net.inet.ip.portrange.first", "lowest port given to a socket that asks for none", 1, 65535, func(s *sysctls) *int { return &s.portFirst }},
