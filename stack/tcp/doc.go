@@ -12,8 +12,9 @@
 // are written straight into the port's frames, headers and payload once.
 //
 // What sockets wrote and the acknowledgments owed are sent once a turn, in Exhale, so that data is acknowledged by
-// the answer to it. Data leaves as the windows permit or, on connections that ask for it, at a rate (pacing.go). Only answers without a connection behind them (resets, cookies, challenges) and duplicate
-// acknowledgments leave during Deliver.
+// the answer to it. Data leaves as the windows permit or, on connections that ask for it, at a rate (pacing.go). Only
+// answers without a connection behind them (resets, cookies, challenges) and duplicate acknowledgments leave during
+// Deliver.
 //
 // Where lcores share a port, a segment of no connection may be another one's: Stack.Stray is asked before it opens one or
 // is answered. Config's functions choose ports whose packets come back here and tell the others which ones are in use.
