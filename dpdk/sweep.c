@@ -35,7 +35,10 @@ static int add_memory(const struct rte_memseg_list *list, const struct rte_memse
 
 static void add_zone(const struct rte_memzone *z, void *m)
 {
-	int skip = strncmp(z->name, "MP_", 3) == 0 || strncmp(z->name, "RG_MP_", 6) == 0 || strncmp(z->name, "fstack_", 7) == 0;
+	size_t len = strlen(z->name);
+	int skip = strncmp(z->name, "MP_", 3) == 0 || strncmp(z->name, "RG_MP_", 6) == 0 || strncmp(z->name, "fstack_", 7) == 0 ||
+		   // virtio's headers; its commands are copied there with a tail of whatever was on the stack
+		   (strncmp(z->name, "port", 4) == 0 && len > 4 && strcmp(z->name + len - 4, "_hdr") == 0);
 
 	if (skip || strncmp(z->name, "RG_", 3) == 0)
 		add_range(m, z->addr, (char *)z->addr + z->len, skip ? 2 : 1);
