@@ -54,7 +54,7 @@ type slot struct {
 	backoff  supervise.Backoff
 	version  supervise.Version
 	facts    supervise.Facts
-	up       chan struct{} // of an upgrade: closed when its stack runs
+	up       chan struct{} // of an upgrade: closed when its stack runs; nil: the slot is of no upgrade on its way
 	gone     chan struct{} // closed when its process is
 	took     bool          // in an upgrade, it has the queues, or is about to
 	done     bool          // its application has returned
@@ -315,7 +315,7 @@ func (s *supervisor) gone(x *slot, end string) {
 	case s.ending || x.done && x.err == "" && !x.asked:
 		s.enter(x, control.StateDone)
 		log.Info("worker is done", "because", end)
-	case !s.healthy && !killed && (served.IsZero() || x.done): // it would end like that again
+	case !s.healthy && !killed && !x.asked && (served.IsZero() || x.done): // it would end like that again
 		s.enter(x, control.StateDone)
 		s.fail(fmt.Errorf("worker on lcore %d: %s", x.Lcore, cmp.Or(x.err, end)))
 	default:

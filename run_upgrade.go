@@ -37,9 +37,7 @@ func (s *supervisor) upgrade(say func(string)) (err error) {
 	}
 	tell("starting %s as generation %d", s.path, fresh[0].Generation)
 	for _, x := range fresh {
-		select {
-		case <-x.up:
-		case <-x.gone:
+		if !s.comesUp(x) {
 			return fmt.Errorf("worker on lcore %d: %s", x.Lcore, s.errOf(x))
 		}
 	}
@@ -138,6 +136,22 @@ func (s *supervisor) beginUpgrade() (old, fresh []*slot, err error) {
 	return old, fresh, nil
 }
 
+// comesUp waits until a new worker's stack runs, or its process has ended.
+func (s *supervisor) comesUp(x *slot) bool {
+	s.mu.Lock()
+	up, gone := x.up, x.gone
+	s.mu.Unlock()
+	if up == nil { // it has ended already
+		return false
+	}
+	select {
+	case <-up:
+		return true
+	case <-gone:
+		return false
+	}
+}
+
 var errNotListening = errors.New("not listening")
 
 // awaitListening waits until each new worker listens on what the old one in its place listens on.
@@ -147,10 +161,8 @@ func (s *supervisor) awaitListening(old, fresh []*slot) error {
 	for start := time.Now(); ; <-tick.C {
 		all := true
 		for i, x := range fresh {
-			select {
-			case <-x.gone:
+			if !s.living(x) {
 				return fmt.Errorf("worker on lcore %d: %s", x.Lcore, s.errOf(x))
-			default:
 			}
 			all = all && s.fabric.listens(x, old[i])
 		}
