@@ -182,6 +182,9 @@ func (s *supervisor) startWorkers() error {
 
 // launch starts the process of a slot. Like all that follows unless it says otherwise, with s.mu held.
 func (s *supervisor) launch(x *slot) error {
+	if x.binary == nil {
+		return fmt.Errorf("start worker %d: there is no program to start", x.Slot)
+	}
 	text, err := supervise.ConfigFile(s.cfg.Text)
 	if err != nil {
 		return err

@@ -80,9 +80,9 @@ func (s *supervisor) upgrade(say func(string)) (err error) {
 	}
 	for _, x := range fresh {
 		x.up, x.took = nil, false // from here on a death means a restart
-		if x.proc == nil {
-			s.enter(x, control.StateRestart)
-			s.restart(x, s.log.With("slot", x.Slot, "lcore", x.Lcore), x.served)
+		if x.proc == nil {        // as it does for one that has died just now
+			x.binary = s.binaryOf(fresh)
+			s.restart(x, s.log.With("slot", x.Slot, "lcore", x.Lcore, "because", x.err), x.served)
 		}
 	}
 	s.mu.Unlock()
@@ -104,7 +104,7 @@ func (s *supervisor) beginUpgrade() (old, fresh []*slot, err error) {
 	}
 	for _, x := range fresh {
 		if x.state != "" {
-			return nil, nil, fmt.Errorf("the version before still finishes its connections (pid %d); wait for it, or end it with kill", x.proc.PID)
+			return nil, nil, fmt.Errorf("the version before still finishes its connections (lcore %d); status tells its pid: wait for it, or end it with kill", x.Lcore)
 		}
 	}
 	for _, x := range old {
@@ -134,6 +134,21 @@ func (s *supervisor) beginUpgrade() (old, fresh []*slot, err error) {
 		}
 	}
 	return old, fresh, nil
+}
+
+// binaryOf is the binary of those workers, nil if none lives and it is gone.
+func (s *supervisor) binaryOf(all []*slot) *supervise.Binary {
+	for _, x := range all {
+		if x.binary != nil {
+			return x.binary
+		}
+	}
+	b, err := supervise.OpenBinary(s.path)
+	if err != nil {
+		s.log.Error("the program cannot be opened", "because", err)
+		return nil
+	}
+	return b
 }
 
 // comesUp waits until a new worker's stack runs, or its process has ended.
