@@ -6,8 +6,8 @@ import (
 )
 
 func TestIdleConnectionIsSmall(t *testing.T) {
-	// 512 bytes with its part of the tables and a descriptor of at most 32 bytes.
-	if pcbSize > 464 {
+	// 512 bytes with its part of the tables, its extra (24, of few connections) and a descriptor of at most 32 bytes.
+	if pcbSize > 448 {
 		t.Errorf("a PCB has %d bytes", pcbSize)
 	}
 	var p pcb
