@@ -96,6 +96,7 @@ func (b *bench) run() error {
 			for _, r := range g.rows {
 				select {
 				case <-interrupted:
+					g.print(os.Stdout) // what there is
 					return errors.New("interrupted")
 				default:
 				}

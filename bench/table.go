@@ -42,7 +42,7 @@ func (g *group) print(out io.Writer) {
 		}
 		fmt.Fprintf(w, "%s\t%s\t", name, r.system.name)
 		if len(r.results) == 0 {
-			fmt.Fprintf(w, "(%s)\n", r.failed)
+			fmt.Fprintf(w, "(%s)\n", cmp.Or(r.failed, "not measured"))
 			continue
 		}
 		for _, c := range g.columns {
