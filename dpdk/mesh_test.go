@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -458,5 +459,36 @@ func TestSharedRefusals(t *testing.T) {
 	}
 	if _, err := SharedZone("mine", 5000); !errors.Is(err, syscall.EEXIST) {
 		t.Errorf("the zone in another size: %v", err)
+	}
+}
+
+// TestOtherBuild has a process look for what a primary of another build, or with another DPDK, has made.
+func TestOtherBuild(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	m, p := openShared(t, 2, nil)
+	for _, c := range []struct {
+		what string
+		head *[4]uint32 // magic, layout, size, DPDK
+		look func() error
+	}{
+		{"mesh", (*[4]uint32)(unsafe.Pointer(&m.s.head)), func() error { _, err := LookupMesh(); eal.mesh = m; return err }},
+		{"port 0", (*[4]uint32)(unsafe.Pointer(&p.shared.head)), func() error { return (&Port{id: p.id, config: p.config}).find() }},
+	} {
+		if err := c.look(); err != nil {
+			t.Errorf("%s of this build: %v", c.what, err)
+		}
+		was := *c.head
+		for i, want := range []struct {
+			err  error
+			says string
+		}{{syscall.EAGAIN, "has not finished it"}, {syscall.EPROTO, "same build"}, {syscall.EPROTO, "same build"}, {syscall.EPROTO, "runs DPDK"}} {
+			c.head[i] ^= 1 << 24
+			if err := c.look(); !errors.Is(err, want.err) || !strings.Contains(err.Error(), want.says) || !strings.HasPrefix(err.Error(), c.what) {
+				t.Errorf("%s with another word %d: %v, want %v that says %q", c.what, i, err, want.err, want.says)
+			}
+			*c.head = was
+		}
 	}
 }
