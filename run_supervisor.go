@@ -63,10 +63,10 @@ type slot struct {
 }
 
 const (
-	startWithin  = time.Minute     // a worker's start
-	answerWithin = 5 * time.Second // to a question
-	killAfter    = 10 * time.Second// a worker that does not end in its time
-	startDeaths  = 5               // in a row, without any worker that ever served for a while: the run is given up
+	startWithin  = time.Minute      // a worker's start
+	answerWithin = 5 * time.Second  // to a question
+	killAfter    = 10 * time.Second // a worker that does not end in its time
+	startDeaths  = 5                // in a row, without any worker that ever served for a while: the run is given up
 )
 
 // runSupervisor runs the program in several processes, and returns when it has ended in all of them.
