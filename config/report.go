@@ -81,6 +81,9 @@ func didYouMean(name string, known []string) string {
 		return ""
 	}
 	for _, k := range known {
+		if max(len(k)-len(name), len(name)-len(k)) >= least { // it cannot be nearer than that
+			continue
+		}
 		if d := distance(name, k); d < least {
 			best, least = k, d
 		}
