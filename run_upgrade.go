@@ -217,14 +217,24 @@ func (s *supervisor) handOver(from, to *slot) error {
 	return nil
 }
 
-// give has a worker give its queues up. One that died has lost them to the supervisor.
+// give has a worker give its queues up. One that died has lost them to the supervisor; what has been started in its
+// place meanwhile comes too late.
 func (s *supervisor) give(from *slot, paths []supervise.Path) error {
-	_, err := s.ask(from, supervise.Message{Kind: supervise.SetPaths, Paths: paths})
-	if err != nil && s.living(from) {
-		return err
+	s.mu.Lock()
+	p, gone, up := from.proc, from.gone, from.facts.Threads > 0
+	s.mu.Unlock()
+	switch {
+	case p == nil:
+	case up:
+		if _, err := s.ask(from, supervise.Message{Kind: supervise.SetPaths, Paths: paths}); err != nil && s.living(from) {
+			return err
+		}
+	default:
+		p.Kill()
+		<-gone
 	}
 	s.mu.Lock()
-	err = s.fabric.unmindSlot(from.Slot)
+	err := s.fabric.unmindSlot(from.Slot)
 	s.mu.Unlock()
 	if err != nil {
 		return err

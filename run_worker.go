@@ -26,6 +26,7 @@ func thisVersion() *supervise.Version {
 type worker struct {
 	*supervise.Worker
 	orphan atomic.Bool // its supervisor is gone
+	up     atomic.Bool // its stack runs
 	paths  atomic.Pointer[[]supervise.Path]
 	open   chan []supervise.Path
 	run    chan struct{}
@@ -62,6 +63,7 @@ func runWorker(cfg *config.Config, in *supervise.Worker, app func() error) error
 		if !f.Pinned {
 			log.Warn("not all threads are tied to the lcore's CPU", "cpu", e.cpu, "threads", f.Threads)
 		}
+		e.worker.up.Store(true)
 		in.Send(supervise.Message{Kind: supervise.Up, Facts: f})
 		err = e.serveOrdered(app, signals, asks, gone)
 		err = errors.Join(err, e.stop())
@@ -122,6 +124,8 @@ func (e *engine) awaitPaths(gone <-chan struct{}) error {
 	}
 }
 
+var errNotUp = errors.New("the stack does not run yet")
+
 // obey does what the supervisor says, until it is gone.
 func (e *engine) obey(gone chan<- struct{}) {
 	w := e.worker
@@ -148,10 +152,17 @@ func (e *engine) obey(gone chan<- struct{}) {
 			e.orders <- endOrder{m.Why, m.Within, m.Replaced}
 			continue
 		case supervise.SetPaths:
-			err = e.setPaths(m.Paths)
+			if err = errNotUp; w.up.Load() {
+				err = e.setPaths(m.Paths)
+			}
 		case supervise.Tell:
-			answer.Facts = e.facts()
+			if err = errNotUp; w.up.Load() {
+				answer.Facts, err = e.facts(), nil
+			}
 		case supervise.Reload:
+			if err = errNotUp; !w.up.Load() {
+				break
+			}
 			var to *config.Config
 			if to, err = config.Parse(m.Name, []byte(m.Text)); err == nil {
 				answer.Lines, err = e.reload(to)
