@@ -11,8 +11,9 @@ _Static_assert(sizeof(struct fs_frame) == 32, "fs_frame is stack.Frame");
 
 struct fs_lcore_claim fs_lcore_claims[RTE_MAX_LCORE] __rte_cache_aligned;
 
-uint64_t fs_exchange(struct fs_queue *q, uint32_t taken)
+uint64_t fs_exchange(uintptr_t queue, uint32_t taken)
 {
+	struct fs_queue *q = (struct fs_queue *)queue;
 	bool entered = lcore_enter(q);
 	uint32_t kept = taken ? send_taken(q, taken) : 0, rx;
 
@@ -23,8 +24,9 @@ uint64_t fs_exchange(struct fs_queue *q, uint32_t taken)
 	return FS_RESULT(kept, q->have, rx);
 }
 
-uint64_t fs_flush(struct fs_queue *q, uint32_t taken)
+uint64_t fs_flush(uintptr_t queue, uint32_t taken)
 {
+	struct fs_queue *q = (struct fs_queue *)queue;
 	bool entered = lcore_enter(q);
 	uint32_t kept = taken ? send_taken(q, taken) : 0;
 

@@ -82,7 +82,8 @@ struct fs_queue {
 
 int fs_queue_open(struct fs_queue *q);
 void fs_queue_close(struct fs_queue *q);
-uint64_t fs_exchange(struct fs_queue *q, uint32_t taken);
-uint64_t fs_flush(struct fs_queue *q, uint32_t taken);
+// The queue is passed as a number: a pointer would be looked up among Go's at each call.
+uint64_t fs_exchange(uintptr_t queue, uint32_t taken);
+uint64_t fs_flush(uintptr_t queue, uint32_t taken);
 
 #endif

@@ -111,17 +111,20 @@ func (q *QueuePair) Exchange() {
 		return
 	}
 	taken := len(q.queue.Taken())
-	r := uint64(C.fs_exchange(q.c, C.uint32_t(taken)))
+	r := uint64(C.fs_exchange(q.number(), C.uint32_t(taken)))
 	q.queue.Rx = q.rx[:r>>32]
 	q.sent(taken, r)
 }
+
+// number is the C queue as fs_exchange takes it.
+func (q *QueuePair) number() C.uintptr_t { return C.uintptr_t(uintptr(unsafe.Pointer(q.c))) }
 
 // Flush implements stack.Device.
 func (q *QueuePair) Flush() {
 	if q.e != nil {
 		q.flushShared()
 	} else if taken := len(q.queue.Taken()); taken > 0 {
-		q.sent(taken, uint64(C.fs_flush(q.c, C.uint32_t(taken))))
+		q.sent(taken, uint64(C.fs_flush(q.number(), C.uint32_t(taken))))
 	}
 }
 
