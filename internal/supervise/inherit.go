@@ -41,6 +41,9 @@ func Inherited() (*Worker, error) {
 		}
 	}
 	unix.Close(fdEvents + w.Events)
+	if _, err := markEvents(w.Events, unix.FD_CLOEXEC); err != nil { // they are for this process, not for those that it starts
+		return nil, err
+	}
 	peer, err := unix.GetsockoptUcred(fdLink, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil || int(peer.Pid) != w.Supervisor {
 		return nil, errByHand

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,6 +41,8 @@ func TestMain(m *testing.M) {
 		case "child": // must not hold the socket open
 			exec.Command("sleep", "5").Start()
 			os.Exit(0)
+		case "kick":
+			unix.Write(int(m.ID), []byte{1, 0, 0, 0, 0, 0, 0, 0})
 		case "wake":
 			unix.Write(w.EventFDs[2], []byte{1, 0, 0, 0, 0, 0, 0, 0})
 		}
@@ -230,4 +233,35 @@ func TestBackoff(t *testing.T) {
 	if p := b.Died(Healthy); p != backoffFirst || b.Deaths() != 1 {
 		t.Errorf("after a healthy life: %v", p)
 	}
+}
+
+// TestDriversEvents: an eventfd that a driver has opened, to be closed on exec, has its number in the worker too, and
+// none of the numbers that workers inherit under.
+func TestDriversEvents(t *testing.T) {
+	release, err := ReserveNumbers(5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(theirs)
+	release()
+	if theirs <= numbersUpTo(5) {
+		t.Fatalf("a driver got the number %d", theirs)
+	}
+	if fds, err := ShareEvents(5); err != nil || !slices.Contains(fds, theirs) {
+		t.Fatalf("shared %v, %v; want %d among them", fds, err, theirs)
+	}
+	p, _ := begin(t)
+	p.Receive()
+	p.Send(Message{Kind: Tell, Text: "kick", ID: uint64(theirs)})
+	p.Receive()
+	var b [8]byte
+	if n, err := unix.Read(theirs, b[:]); n != 8 || b[0] != 1 {
+		t.Errorf("the driver's eventfd says %v, %v", b, err)
+	}
+	p.Kill()
+	p.Watch(func(Message) {})
 }
