@@ -205,10 +205,14 @@ func (f *fabric) paths(x *slot, choose func(p *sharedPort) (queue, via int)) (pa
 	return paths, nil
 }
 
-// join gives a worker its share of the flows.
-func (f *fabric) join(x *slot) {
-	f.owners.SetSlot(x.Slot, steer.Slot{State: steer.Starting, PID: x.proc.PID, Lcore: x.Lcore, Generation: x.Generation})
-	f.owners.Join(x.Slot)
+// join gives workers their share of the flows.
+func (f *fabric) join(xs ...*slot) {
+	var slots []int
+	for _, x := range xs {
+		f.owners.SetSlot(x.Slot, steer.Slot{State: steer.Starting, PID: x.proc.PID, Lcore: x.Lcore, Generation: x.Generation})
+		slots = append(slots, x.Slot)
+	}
+	f.owners.Join(slots...)
 	f.setRETA()
 }
 

@@ -26,12 +26,14 @@ type supervisor struct {
 	fabric  *fabric
 	events  []*os.File // by slot, the last one is the supervisor's
 	path    string     // of the program
+	release func()     // of descriptor numbers
 
 	mu         sync.Mutex
 	slots      []*slot
 	generation int // of those that serve
 	half       int // which half of the slots they have
 	ending     bool
+	began      bool          // the first workers serve
 	err        error         // the first
 	over       chan struct{} // closed when no worker is left
 	healthy    bool          // some worker was, once
@@ -56,6 +58,7 @@ type slot struct {
 	facts    supervise.Facts
 	up       chan struct{} // of an upgrade: closed when its stack runs; nil: the slot is of no upgrade on its way
 	gone     chan struct{} // closed when its process is
+	ready    bool          // its stack runs, and it waits for its share
 	took     bool          // in an upgrade, it has the queues, or is about to
 	done     bool          // its application has returned
 	asked    bool          // because somebody asked the process to end
@@ -98,7 +101,7 @@ func runSupervisor(cfg *config.Config) error {
 		over: make(chan struct{}), questions: map[uint64]chan supervise.Message{},
 	}
 	begun := whileStarting(log.Logger, signals, killSelf)
-	err = s.do(s.claim, s.openNamespaces, s.startPrimary, s.addDevices, s.openShared, s.configureKernelEnds, s.startWorkers)
+	err = s.do(s.claim, s.reserveNumbers, s.openNamespaces, s.startPrimary, s.addDevices, s.openShared, s.configureKernelEnds, s.shareEvents, s.startWorkers)
 	begun()
 	if err != nil {
 		return err
@@ -141,11 +144,29 @@ func (s *supervisor) wait(signals, asks <-chan os.Signal) {
 	}
 }
 
+// reserveNumbers and shareEvents have workers inherit the descriptors of DPDK's drivers under their numbers.
+func (s *supervisor) reserveNumbers() (err error) {
+	if s.release, err = supervise.ReserveNumbers(s.eventCount()); err != nil {
+		return err
+	}
+	s.later(func() error { s.release(); return nil })
+	return nil
+}
+
+func (s *supervisor) shareEvents() error {
+	s.release()
+	_, err := supervise.ShareEvents(s.eventCount())
+	return err
+}
+
+// eventCount is that of all slots, the supervisor's too.
+func (s *supervisor) eventCount() int { return 2*len(s.cfg.DPDK.Lcores) + 1 }
+
 // startWorkers starts the first generation.
 func (s *supervisor) startWorkers() error {
 	lcores := s.cfg.DPDK.Lcores
 	var err error
-	if s.events, err = supervise.EventFiles(2*len(lcores) + 1); err != nil {
+	if s.events, err = supervise.EventFiles(s.eventCount()); err != nil {
 		return err
 	}
 	s.later(func() error {
@@ -190,7 +211,7 @@ func (s *supervisor) launch(x *slot) error {
 		return err
 	}
 	defer text.Close()
-	x.gone, x.done, x.asked, x.served, x.facts = make(chan struct{}), false, false, time.Time{}, supervise.Facts{}
+	x.gone, x.ready, x.done, x.asked, x.served, x.facts = make(chan struct{}), false, false, false, time.Time{}, supervise.Facts{}
 	if x.proc, err = supervise.Start(x.binary, x.Part, text, s.events); err != nil {
 		return err
 	}
@@ -242,11 +263,8 @@ func (s *supervisor) message(x *slot, p *supervise.Process, m supervise.Message)
 			close(x.up)
 			return
 		}
-		s.serves(x)
-		p.Send(supervise.Message{Kind: supervise.Run})
-		if s.ending {
-			p.Send(supervise.Message{Kind: supervise.End, Why: "the supervisor is ending", Within: grace})
-		}
+		x.ready = true
+		s.begin()
 	case supervise.Answer:
 		if c := s.questions[m.ID]; c != nil {
 			delete(s.questions, m.ID)
@@ -277,9 +295,34 @@ func (s *supervisor) greet(x *slot, p *supervise.Process, v *supervise.Version) 
 	p.Send(supervise.Message{Kind: supervise.Welcome})
 }
 
-// serves gives a worker its share.
+// begin has the workers serve that are ready. The first ones of a run wait for each other, so that no flow has been
+// another's before.
+func (s *supervisor) begin() {
+	var ready []*slot
+	for _, x := range s.slots {
+		if x.ready {
+			ready = append(ready, x)
+		} else if x.proc != nil && !s.began {
+			return
+		}
+	}
+	if len(ready) == 0 {
+		return
+	}
+	s.began = true
+	s.fabric.join(ready...)
+	for _, x := range ready {
+		x.ready = false
+		s.serves(x)
+		x.proc.Send(supervise.Message{Kind: supervise.Run})
+		if s.ending {
+			x.proc.Send(supervise.Message{Kind: supervise.End, Why: "the supervisor is ending", Within: grace})
+		}
+	}
+}
+
+// serves notes that a worker has its share.
 func (s *supervisor) serves(x *slot) {
-	s.fabric.join(x)
 	s.enter(x, control.StateServing)
 	x.served = x.since
 	s.log.Info("worker serves", "slot", x.Slot, "lcore", x.Lcore, "worker", x.proc.PID, "generation", x.Generation, "pinned", x.facts.Pinned, "threads", x.facts.Threads)
@@ -297,7 +340,7 @@ func (s *supervisor) gone(x *slot, end string) {
 	defer s.mu.Unlock()
 	at := time.Now()
 	pid, was, served := x.proc.PID, x.state, x.served
-	x.proc = nil
+	x.proc, x.ready = nil, false
 	close(x.gone)
 	killed := strings.HasPrefix(end, "signal: ")
 	log := s.log.With("slot", x.Slot, "lcore", x.Lcore, "worker", pid)
@@ -325,6 +368,9 @@ func (s *supervisor) gone(x *slot, end string) {
 		s.restart(x, log.With("because", cmp.Or(x.err, end), "taken over in", moved.String()), served)
 	}
 	s.fabric.reclaim(x, s.anyAlive())
+	if !s.began {
+		s.begin() // the others need not wait for it
+	}
 	s.checkOver()
 }
 

@@ -213,6 +213,7 @@ func (s *supervisor) handOver(from, to *slot) error {
 	if from.proc != nil {
 		s.enter(from, control.StateDraining)
 	}
+	s.fabric.join(to)
 	s.serves(to)
 	return nil
 }
@@ -256,6 +257,7 @@ func (s *supervisor) rollBack(old, fresh []*slot) {
 			}
 			s.mu.Lock()
 			if old[i].proc != nil {
+				s.fabric.join(old[i])
 				s.serves(old[i])
 			}
 			s.mu.Unlock()
