@@ -10,38 +10,11 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"runtime"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/fstack-go/fstack/test/netns"
 )
-
-// enter runs f in the network namespace of that path. A socket belongs to the namespace that its thread was in when it
-// was made.
-func enter(path string, f func() error) error {
-	runtime.LockOSThread()
-	home, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		return err
-	}
-	defer home.Close()
-	ns, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-		return err
-	}
-	err = f()
-	if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
-		panic(back) // the thread would be lost in the namespace
-	}
-	runtime.UnlockOSThread()
-	return err
-}
 
 // dial connects from the kernel's side.
 func (p *process) dial(network, addr string) (net.Conn, error) {
@@ -50,7 +23,7 @@ func (p *process) dial(network, addr string) (net.Conn, error) {
 
 func (p *process) dialWithin(network, addr string, timeout time.Duration) (conn net.Conn, err error) {
 	path := fmt.Sprintf("/proc/%d/root/run/netns/%s", cmp.Or(p.root, p.cmd.Process.Pid), p.netns) // as the process sees it
-	err = enter(path, func() error {
+	err = netns.Do(path, func() error {
 		conn, err = net.DialTimeout(network, addr, timeout)
 		return err
 	})

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fstack-go/fstack/test/netns"
 )
 
 // The other examples, each over both TCPs, with the kernel's programs at the other end.
@@ -62,7 +64,7 @@ func testClient(t *testing.T, tcp string) {
 	}
 	defer exec.Command("ip", "netns", "del", p.netns).Run()
 	var listener net.Listener
-	if err := enter("/run/netns/"+p.netns, func() (err error) {
+	if err := netns.Do("/run/netns/"+p.netns, func() (err error) {
 		listener, err = net.Listen("tcp", ":8000")
 		return err
 	}); err != nil {

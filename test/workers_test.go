@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/fstack-go/fstack/control"
+	"github.com/fstack-go/fstack/test/netns"
 )
 
 // needsHuge reserves hugepages for a test that runs several processes, and gives them back.
@@ -196,6 +197,13 @@ func TestWorkers(t *testing.T) {
 			t.Errorf("worker %d: %+v", i, w)
 		}
 	}
+	p.meet(t)
+	p.settle(t, s)
+}
+
+// meet has the kernel connect to two workers and be connected to, ten thousand times each way, and send what is no TCP.
+func (p *process) meet(t *testing.T) {
+	t.Helper()
 	connections := 10_000
 	if testing.Short() {
 		connections = 1000
@@ -208,7 +216,7 @@ func TestWorkers(t *testing.T) {
 	}
 
 	var echo net.Listener
-	if err := enter("/run/netns/"+p.netns, func() (err error) {
+	if err := netns.Do("/run/netns/"+p.netns, func() (err error) {
 		echo, err = net.Listen("tcp", "192.168.1.1:7")
 		return err
 	}); err != nil {
@@ -255,7 +263,6 @@ func TestWorkers(t *testing.T) {
 			}
 		}
 	}
-	p.settle(t, s)
 }
 
 // settle waits until the workers have as many mbufs as at first.

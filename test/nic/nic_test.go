@@ -4,6 +4,8 @@ package nic
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"regexp"
@@ -11,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fstack-go/fstack/test/netns"
 )
 
 const (
@@ -62,7 +66,20 @@ func (v *vm) start(share string, config []byte) {
 		v.t.Fatal(err)
 	}
 	v.do(Command{Start: []string{"/tmp/share/server", "-c", "/tmp/share" + name}})
-	v.awaitAfter(before, "\nready\n", time.Minute)
+	v.awaitAfter(before, "\nready\n", 3*time.Minute)
+}
+
+// twoServe waits until both workers of a run that has just begun serve.
+func (v *vm) twoServe(from int) {
+	v.t.Helper()
+	for _, slot := range []string{"0", "1"} {
+		v.awaitAfter(from, `msg="worker serves" pid=`, 3*time.Minute)
+		for start := time.Now(); !regexp.MustCompile(`msg="worker serves" pid=\d+ slot=` + slot).MatchString(v.log()[from:]); time.Sleep(50 * time.Millisecond) {
+			if time.Since(start) > 3*time.Minute {
+				v.t.Fatalf("worker %s does not serve:\n%s", slot, v.log()[from:])
+			}
+		}
+	}
 }
 
 // end has the server end as it should, and returns what it counted, by the lcore's number and the counter's place and name.
@@ -127,4 +144,104 @@ func TestCard(t *testing.T) {
 	if t.Failed() {
 		t.Log(v.log())
 	}
+}
+
+// TestWorkers has two processes drive a queue of the card each. The card's RSS and ours agree about every flow: no frame
+// of a connection crosses from one to the other, whoever opened it.
+func TestWorkers(t *testing.T) {
+	ns := newNetns(t)
+	echo(t, ns)
+	share := programs(t)
+	v := boot(t, ns, "nic0", share, 2)
+	from := len(v.log())
+	v.start(share, configFile("3", "adaptive"))
+	v.twoServe(from)
+	serves(t, ns)
+	for _, host := range []string{addr4, addr6} { // a connection for each request
+		for range 100 {
+			if out, err := in(t, ns, "curl", "-gsS", "-m", "10", "http://"+host+"/"); err != nil || out != "hello from fstack\n" {
+				v.end()
+				t.Fatalf("curl %s: %v: %q\n%s", host, err, out, v.log())
+			}
+		}
+	}
+	for range 8 { // each request is some worker's
+		for _, far := range []string{"192.168.1.1:7", "[fd00:192:168:1::1]:7"} {
+			if out, err := in(t, ns, "curl", "-gsS", "-m", "30", "http://"+addr4+"/out?n=25&to="+far); err != nil || out != "25 connections" {
+				t.Fatalf("connects to %s: %v: %q", far, err, out)
+			}
+		}
+	}
+	counted := v.end()
+	for _, lcore := range []string{"0", "1"} {
+		for _, name := range []string{"ToOwner", "ToListener", "ToFormer", "DropHand"} {
+			if n := counted[lcore+" steering "+name]; n != 0 {
+				t.Errorf("lcore %s: %s is %d", lcore, name, n)
+			}
+		}
+		if n := counted[lcore+" tcp Accepted"]; n < 60 {
+			t.Errorf("lcore %s has accepted %d connections of more than 240", lcore, n)
+		}
+		if n := counted[lcore+" tcp Established"] - counted[lcore+" tcp Accepted"]; n == 0 || n%25 != 0 {
+			t.Errorf("lcore %s has connected %d times, want a multiple of 25", lcore, n)
+		}
+	}
+	if t.Failed() {
+		t.Log(v.log())
+	}
+}
+
+// TestKilledWorker kills one of two workers. Its share of the card's flows goes to the other one at once, and comes back.
+func TestKilledWorker(t *testing.T) {
+	ns := newNetns(t)
+	share := programs(t)
+	v := boot(t, ns, "nic0", share, 2)
+	from := len(v.log())
+	v.start(share, configFile("3", "adaptive"))
+	v.twoServe(from)
+	pid := regexp.MustCompile(`msg="worker serves" pid=\d+ slot=1 lcore=1 worker=(\d+)`).FindStringSubmatch(v.log()[from:])[1]
+	from = len(v.log())
+	v.run("/bin/kill", "-9", pid)
+	for i := range 40 { // at once, and while it is started again
+		if out, err := in(t, ns, "curl", "-gsS", "-m", "10", "http://"+addr4+"/"); err != nil || out != "hello from fstack\n" {
+			t.Errorf("curl %d after the kill: %v: %q", i, err, out)
+		}
+	}
+	v.awaitAfter(from, `slot=1 lcore=1 worker=`, 3*time.Minute)
+	v.awaitAfter(from, `msg="worker serves" pid=`, 3*time.Minute)
+	serves(t, ns)
+	counted := v.end()
+	for _, lcore := range []string{"0", "1"} {
+		if n := counted[lcore+" tcp Accepted"]; n < 5 {
+			t.Errorf("lcore %s has accepted %d connections", lcore, n)
+		}
+	}
+	if t.Failed() {
+		t.Log(v.log())
+	}
+}
+
+// echo has port 7 of the namespace return what it gets.
+func echo(t *testing.T, ns string) {
+	t.Helper()
+	var l net.Listener
+	if err := netns.Do("/run/netns/"+ns, func() (err error) {
+		l, err = net.Listen("tcp", ":7")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				io.Copy(c, c)
+				c.Close()
+			}()
+		}
+	}()
 }

@@ -217,7 +217,7 @@ func boot(t *testing.T, netns, tap, share string, queues int) *vm {
 		t.Fatal(err)
 	}
 	v.answers = bufio.NewReader(v.line)
-	v.await("guest: ready", time.Minute)
+	v.await("guest: ready", 3*time.Minute)
 	return v
 }
 
@@ -264,7 +264,7 @@ func (v *vm) do(c Command) Result {
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	v.line.SetDeadline(time.Now().Add(time.Minute))
+	v.line.SetDeadline(time.Now().Add(3*time.Minute))
 	v.line.Write(append(b, '\n'))
 	line, err := v.answers.ReadBytes('\n')
 	if err != nil {
