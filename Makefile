@@ -35,7 +35,9 @@ build: libdpdk ## build the programs of examples/ and tools/ into bin/
 	@$(GO) build -o bin/ $$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./examples/... $$([ ! -d tools ] || echo ./tools/...))
 
 .PHONY: run
-run: deps build ## install, build, and serve a page from a stack over TAP (CONFIG=config.ini)
+run: deps ## install, build, and serve a page from a stack over TAP (CONFIG=config.ini)
+	@mkdir -p bin; echo 'Building bin/http …'
+	@$(GO) build -o bin/ ./examples/http
 	@echo 'Starting bin/http with $(CONFIG). Ctrl-C ends it and leaves nothing behind.'
 	@exec $(SUDO) ./bin/http -c $(CONFIG)
 
