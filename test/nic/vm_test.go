@@ -264,7 +264,7 @@ func (v *vm) do(c Command) Result {
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	v.line.SetDeadline(time.Now().Add(3*time.Minute))
+	v.line.SetDeadline(time.Now().Add(3 * time.Minute))
 	v.line.Write(append(b, '\n'))
 	line, err := v.answers.ReadBytes('\n')
 	if err != nil {
