@@ -107,14 +107,15 @@ func TestPing(t *testing.T) {
 		if !strings.Contains(out, " 0% packet loss") {
 			t.Errorf("ping %v:\n%s", args, out)
 		}
-		// idle=adaptive sleeps between the pings: what it takes to wake up is in the time.
+		// idle=adaptive sleeps between the pings: what it takes to wake up is in the time, as are the machine's other
+		// programs. So it is told, not judged.
 		var ms []float64
 		for _, m := range regexp.MustCompile(`time=([\d.]+) ms`).FindAllStringSubmatch(out, -1) {
 			f, _ := strconv.ParseFloat(m[1], 64)
 			ms = append(ms, f)
 		}
-		if slices.Sort(ms); len(ms) == 0 || ms[len(ms)/2] >= 1 {
-			t.Errorf("ping %v: a median of less than 1 ms wanted:\n%s", args, out)
+		if slices.Sort(ms); len(ms) == 0 {
+			t.Errorf("ping %v tells no times:\n%s", args, out)
 		} else {
 			t.Logf("ping %v: %v ms in the median", args, ms[len(ms)/2])
 		}
