@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	huge "github.com/fstack-go/fstack/internal/hugepages"
 )
 
 // child is the environment variable that tells a re-executed test binary which test it is for.
@@ -75,28 +77,11 @@ func needTun(t testing.TB) {
 // needHugepages has mb megabytes of free 2 MB hugepages, reserving the missing ones for the time of the test.
 func needHugepages(t testing.TB, mb int) {
 	needRoot(t)
-	const dir = "/sys/kernel/mm/hugepages/hugepages-2048kB/"
-	read := func(name string) int {
-		text, err := os.ReadFile(dir + name)
-		if err != nil {
-			t.Skip("needs hugepages of 2 MB: ", err)
-		}
-		n, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-		return n
+	back, err := huge.Reserve(mb)
+	if err != nil {
+		t.Skip(err)
 	}
-	write := func(n int) error {
-		return os.WriteFile(dir+"nr_hugepages", []byte(strconv.Itoa(n)), 0)
-	}
-	total := read("nr_hugepages")
-	if missing := mb/2 - read("free_hugepages"); missing > 0 {
-		if err := write(total + missing); err != nil {
-			t.Skip("needs the right to reserve hugepages: ", err)
-		}
-		t.Cleanup(func() { write(max(0, read("nr_hugepages")-missing)) })
-	}
-	if free := read("free_hugepages"); free < mb/2 {
-		t.Skipf("needs %d MB of hugepages, can have %d", mb, 2*free)
-	}
+	t.Cleanup(back)
 }
 
 // startEAL starts EAL without hugepages for a test that is alone, and cleans up after it.

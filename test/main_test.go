@@ -32,7 +32,7 @@ func run(m *testing.M) int {
 		}
 	}
 	code := m.Run()
-	if left := leftovers("fst-it-"); len(left) > 0 && code == 0 {
+	if left := leftovers(fmt.Sprintf("fst-it-%d-", os.Getpid())); len(left) > 0 && code == 0 {
 		fmt.Fprintln(os.Stderr, "left behind:", left)
 		return 1
 	}

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fstack-go/fstack/internal/hugepages"
 )
 
 // TestGraceful asks the program to end while a request is in flight: that one finishes, new ones are refused.
@@ -147,15 +149,11 @@ func TestNothingIsLeft(t *testing.T) {
 
 // TestHugepages: a run takes hugepages and gives them back, also after kill -9 and another run.
 func TestHugepages(t *testing.T) {
-	needs(t)
-	mounts, _ := os.ReadFile("/proc/mounts")
-	before := freeHugepages()
-	if before < 64 || !strings.Contains(string(mounts), " hugetlbfs ") {
-		t.Skip("needs 64 free hugepages and a hugetlbfs: dpdk-hugepages.py --setup 256M")
-	}
+	needsHuge(t, 256)
+	before := hugepages.Free()
 	p := serve(t, "http", "no_huge=0")
-	if now := freeHugepages(); now >= before {
-		t.Errorf("%d hugepages are free, as before", now)
+	if now := hugepages.Free(); now >= before {
+		t.Errorf("%d MB of hugepages are free, as before", now)
 	}
 	if live, err := get(p.client(t), "http://"+addr4+"/live"); err != nil || !strings.Contains(live, "<td>hugepages</td>") {
 		t.Error(live, err)
@@ -172,15 +170,6 @@ func TestHugepages(t *testing.T) {
 	if left := leftovers(p.prefix); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-}
-
-// freeHugepages is how many of the default size are free.
-func freeHugepages() (n int) {
-	b, _ := os.ReadFile("/proc/meminfo")
-	for l := range strings.Lines(string(b)) {
-		fmt.Sscanf(l, "HugePages_Free: %d", &n)
-	}
-	return n
 }
 
 // TestPanic: a program that panics shows where, and still gives everything back.

@@ -12,13 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/fstack-go/fstack/control"
+	"github.com/fstack-go/fstack/internal/hugepages"
 	"github.com/fstack-go/fstack/test/netns"
 )
 
@@ -33,20 +33,11 @@ func needsHuge(t *testing.T, mb int) {
 	if runtime.NumCPU() < 2 {
 		t.Skip("needs two CPUs")
 	}
-	const path = "/proc/sys/vm/nr_hugepages"
-	reserved := func() (n int) {
-		b, _ := os.ReadFile(path)
-		n, _ = strconv.Atoi(strings.TrimSpace(string(b)))
-		return n
+	back, err := hugepages.Reserve(mb)
+	if err != nil {
+		t.Skip(err)
 	}
-	set := func(n int) { os.WriteFile(path, []byte(strconv.Itoa(n)), 0o644) }
-	before := reserved()
-	set(before + mb/2)
-	added := reserved() - before
-	t.Cleanup(func() { set(reserved() - added) })
-	if freeHugepages() < mb/2 {
-		t.Skipf("needs %d MB of free hugepages: dpdk-hugepages.py --setup %dM", mb, mb)
-	}
+	t.Cleanup(back)
 }
 
 // workers starts test/server in n processes and waits until all serve.
