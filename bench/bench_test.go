@@ -115,12 +115,37 @@ func TestRows(t *testing.T) {
 		return n
 	}
 	quick, all, million := count(b), count(&bench{all: true}), count(&bench{million: true})
-	if quick < 20 || quick > 50 || all < 2*quick || million != quick+1 {
+	if quick < 20 || quick > 60 || all < 2*quick || million != quick+1 {
 		t.Errorf("%d rows, %d with -all, %d with -million", quick, all, million)
 	}
 	b.only = regexp.MustCompile("^requests: net/http, keep-alive, 256 .*TAP")
 	groups := b.groups()
 	if len(groups) != 1 || len(groups[0].rows) != 2 || groups[0].rows[0].system.tcp != "netstack" || groups[0].rows[1].system.tcp != "fstack" {
 		t.Errorf("-only chose %v", groups)
+	}
+}
+
+func TestParseHand(t *testing.T) {
+	if r, err := parseHand(`{"ns_per_packet":52.5,"packets":1000,"cpu_share":1}`); err != nil || r.Nanos != 52.5 || r.Errors != "" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := parseHand(`{"ns_per_packet":520,"packets":1000,"cpu_share":0.6}`); err != nil || !strings.Contains(r.Errors, "40 %") {
+		t.Errorf("a measurement on a part of a CPU goes as %+v, %v", r, err)
+	}
+	if _, err := parseHand("hand: no"); err == nil {
+		t.Error("a failed run was taken for a result")
+	}
+}
+
+func TestCountersOfAllWorkers(t *testing.T) {
+	p := &process{}
+	p.Write([]byte(`slot=0 where="port 0" name=RxPackets value=1000 what="x"
+slot=0 where="port 0" name=HandedOut value=30 what="x"
+slot=0 where=netstack name=RxPackets value=3 what="x"
+slot=1 where="port 0" name=RxPackets value=1000 what="x"
+slot=1 where="port 0" name=HandedOut value=20 what="x"
+`))
+	if got := p.crossed(2); got != .05 {
+		t.Errorf("%v of the packets crossed, want 0.05", got)
 	}
 }

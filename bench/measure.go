@@ -52,7 +52,7 @@ func (b *bench) overVeth(r *row) (res result, err error) {
 	}
 	cmd := exec.Command("ip", "netns", "exec", server, "taskset", "-c", "0", filepath.Join(b.programs, r.load.program), "-on", "kernel")
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-	p, err := startProcess(cmd)
+	p, err := startProcess(cmd, 1)
 	if err != nil {
 		return res, err
 	}
@@ -71,16 +71,29 @@ func (b *bench) overTAP(r *row) (res result, err error) {
 	res, err = b.ask(name("t"), r)
 	err = errors.Join(err, p.stop())
 	res.Busy = p.loopBusy()
+	if n := r.system.workers; n > 1 {
+		res.Crossed = p.crossed(n)
+	}
 	return res, err
 }
 
 // overVirtio starts load, which makes the vhost socket, and then the server, which connects to it.
 func (b *bench) overVirtio(r *row) (res result, err error) {
 	socket := filepath.Join(b.dir, "vhost.sock")
-	load := exec.Command(filepath.Join(b.programs, "load"), "-device", "net_vhost0,iface="+socket, "-lcore", "1", "-memory", "96", "-from", client4,
-		"-to", fmt.Sprintf("%s:%d", server4, r.load.port), "-mode", r.load.mode, "-conns", fmt.Sprint(r.conns), "-time", b.span.String(), "-warmup", warmup.String())
+	args := []string{"-lcore", "1", "-memory", "96", "-from", client4, "-to", fmt.Sprintf("%s:%d", server4, r.load.port), "-mode", r.load.mode,
+		"-conns", fmt.Sprint(r.conns), "-time", b.span.String(), "-warmup", warmup.String(), "-hold", "-device"}
+	if n := r.system.workers; n > 1 {
+		args = append(args, fmt.Sprintf("net_vhost0,iface=%s,queues=%d", socket, n), "-queues", fmt.Sprint(n))
+	} else {
+		args = append(args, "net_vhost0,iface="+socket)
+	}
+	load := exec.Command(filepath.Join(b.programs, "load"), append(args, r.args...)...)
 	var out, says strings.Builder
 	load.Stdout, load.Stderr = &out, &says
+	begin, err := load.StdinPipe() // it waits for its end
+	if err != nil {
+		return res, err
+	}
 	if err := load.Start(); err != nil {
 		return res, err
 	}
@@ -101,6 +114,7 @@ func (b *bench) overVirtio(r *row) (res result, err error) {
 		load.Wait()
 		return res, err
 	}
+	begin.Close()
 	if err := load.Wait(); err != nil {
 		return res, errors.Join(fmt.Errorf("load: %w: %s", err, strings.TrimSpace(says.String())), p.stop())
 	}
@@ -110,6 +124,10 @@ func (b *bench) overVirtio(r *row) (res result, err error) {
 	err = p.stop()
 	if err != nil {
 		return res, err
+	}
+	if n := r.system.workers; n > 1 {
+		res.Crossed = p.crossed(n)
+		return res, nil
 	}
 	// The loop was as busy while load warmed up, and others had the CPU as much in its busy turns as in the others.
 	share := p.share()
@@ -122,17 +140,24 @@ func (b *bench) overVirtio(r *row) (res result, err error) {
 
 // startOnStack starts a program on this stack, over the device of a [vdev0] section.
 func (b *bench) startOnStack(r *row, vdev string) (*process, error) {
-	idle := "adaptive"
-	if r.system.link == "virtio" {
+	dpdk, idle, workers := "lcore_mask=1\n", "adaptive", 1
+	switch {
+	case r.system.workers > 1: // all on one CPU: load has the other
+		workers = r.system.workers
+		dpdk = fmt.Sprintf("lcore_mask=%x\nlcores=(0-%d)@0\nno_huge=0\nmemory=%d\n", 1<<workers-1, workers-1, workersMB)
+		if r.system.link == "virtio" {
+			vdev += fmt.Sprintf("queues=%d\n", workers)
+		}
+	case r.system.link == "virtio":
 		idle = "poll"
 	}
-	text := fmt.Sprintf("[dpdk]\nlcore_mask=1\nfile_prefix=%s\nnb_vdev=1\n[stack]\ntcp=%s\nidle=%s\nlog_level=debug\n[port0]\naddr=%s\nnetmask=255.255.255.0\n[vdev0]\n%s",
-		name("p"), r.system.tcp, idle, server4, vdev)
+	text := fmt.Sprintf("[dpdk]\n%sfile_prefix=%s\nnb_vdev=1\n[stack]\ntcp=%s\nidle=%s\nlog_level=debug\n[port0]\naddr=%s\nnetmask=255.255.255.0\n[vdev0]\n%s",
+		dpdk, name("p"), r.system.tcp, idle, server4, vdev)
 	path := filepath.Join(b.dir, "config.ini")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	return startProcess(exec.Command(filepath.Join(b.programs, r.load.program), "-c", path))
+	return startProcess(exec.Command(filepath.Join(b.programs, r.load.program), "-c", path), workers)
 }
 
 // ask loads a server from a namespace, on the second CPU.

@@ -37,8 +37,8 @@ func (p *process) said() string {
 	return p.out.String()
 }
 
-// startProcess starts a server and waits until it says that it is serving.
-func startProcess(cmd *exec.Cmd) (*process, error) {
+// startProcess starts a server and waits until it says that it is serving, in each of its workers.
+func startProcess(cmd *exec.Cmd, workers int) (*process, error) {
 	p := &process{cmd: cmd, exited: make(chan error, 1), started: time.Now()}
 	cmd.Stdout, cmd.Stderr = p, p
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM} // Ctrl-C is for the driver
@@ -46,7 +46,7 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 		return nil, err
 	}
 	go func() { p.exited <- cmd.Wait() }()
-	for start := time.Now(); !strings.Contains(p.said(), "serving"); {
+	for start := time.Now(); strings.Count(p.said(), "serving") < workers; {
 		select {
 		case err := <-p.exited:
 			return nil, fmt.Errorf("%s: %w: %s", cmd.Path, err, lastLine(p.said()))
@@ -82,15 +82,19 @@ func (p *process) share() float64 {
 	return min(1, (s.UserTime()+s.SystemTime()).Seconds()/p.ended.Sub(p.started).Seconds())
 }
 
-var busyNanos = regexp.MustCompile(`where=loop name=BusyNanos value=(\d+)`)
-
 // loopBusy is the time of the stack's loop in turns in which something happened, with the application, by its log.
 func (p *process) loopBusy() time.Duration {
-	if m := busyNanos.FindStringSubmatch(p.said()); m != nil {
-		n, _ := strconv.ParseInt(m[1], 10, 64)
-		return time.Duration(n)
+	return time.Duration(p.counted("loop", "BusyNanos"))
+}
+
+// counted is a counter at the end, of all workers, by the log.
+func (p *process) counted(where, name string) (sum uint64) {
+	line := regexp.MustCompile(fmt.Sprintf(`where=%s name=%s value=(\d+)`, regexp.QuoteMeta(where), name))
+	for _, m := range line.FindAllStringSubmatch(p.said(), -1) {
+		n, _ := strconv.ParseUint(m[1], 10, 64)
+		sum += n
 	}
-	return 0
+	return sum
 }
 
 func lastLine(s string) string {

@@ -27,6 +27,9 @@ type result struct {
 
 	PerCPU float64 // requests per CPU second
 	Share  float64 // of as many times what one process does
+
+	Crossed float64 // share of the packets that another worker got
+	Nanos   float64 // for a packet
 }
 
 var (

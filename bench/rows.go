@@ -1,22 +1,28 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/fstack-go/fstack/internal/hugepages"
+)
 
 // system is a stack and the link to it.
 type system struct {
 	name string
 	tcp  string // [stack] tcp; empty: the kernel's stack
 	link string // "veth", "TAP", "virtio" or "memory"
+
+	workers int // 0: one process
 }
 
 var (
-	kernelVeth     = &system{"kernel, veth", "", "veth"}
-	netstackTAP    = &system{"tcp=netstack, TAP", "netstack", "TAP"}
-	fstackTAP      = &system{"tcp=fstack, TAP", "fstack", "TAP"}
-	netstackVirtio = &system{"tcp=netstack, virtio", "netstack", "virtio"}
-	fstackVirtio   = &system{"tcp=fstack, virtio", "fstack", "virtio"}
-	netstackMemory = &system{"tcp=netstack, memory", "netstack", "memory"}
-	fstackMemory   = &system{"tcp=fstack, memory", "fstack", "memory"}
+	kernelVeth     = &system{name: "kernel, veth", tcp: "", link: "veth"}
+	netstackTAP    = &system{name: "tcp=netstack, TAP", tcp: "netstack", link: "TAP"}
+	fstackTAP      = &system{name: "tcp=fstack, TAP", tcp: "fstack", link: "TAP"}
+	netstackVirtio = &system{name: "tcp=netstack, virtio", tcp: "netstack", link: "virtio"}
+	fstackVirtio   = &system{name: "tcp=fstack, virtio", tcp: "fstack", link: "virtio"}
+	netstackMemory = &system{name: "tcp=netstack, memory", tcp: "netstack", link: "memory"}
+	fstackMemory   = &system{name: "tcp=fstack, memory", tcp: "fstack", link: "memory"}
 
 	networked = []*system{kernelVeth, netstackTAP, fstackTAP, netstackVirtio, fstackVirtio}
 	inProcess = []*system{netstackMemory, fstackMemory}
@@ -84,7 +90,7 @@ func (g *group) add(b *bench, quick bool, r *row) {
 
 // groups are the tables in their order, those that have a row.
 func (b *bench) groups() (list []*group) {
-	for _, g := range []*group{b.requests(), b.memory(), b.oneCPU(), b.streams(), b.idleConnections(), b.scaling()} {
+	for _, g := range []*group{b.requests(), b.memory(), b.oneCPU(), b.streams(), b.idleConnections(), b.scaling(), b.crossing(), b.handOver()} {
 		if len(g.rows) > 0 {
 			list = append(list, g)
 		}
@@ -134,7 +140,7 @@ func (b *bench) oneCPU() *group {
 	g := &group{title: "one stream, both ends on one CPU", columns: []column{gbit, cpuGbit, sendKB, receiveKB}, note: `One process with both ends, pinned. Neither link copies frames or sums checksums. What differs: the kernel's calls are
 system calls, and it allocates its buffers; here both are in the process, and the link is a ring without a qdisc.`}
 	for _, c := range []struct{ name, arg string }{{"up to 64 KB at a time", ""}, {"1500 bytes at a time", "-mtu"}} {
-		for _, s := range []*system{{"kernel, loopback", "", "loopback"}, {"kernel, veth", "", "veth"}, {"tcp=fstack, memory", "fstack", "memory"}} {
+		for _, s := range []*system{{name: "kernel, loopback", link: "loopback"}, {name: "kernel, veth", link: "veth"}, {name: "tcp=fstack, memory", tcp: "fstack", link: "memory"}} {
 			args := []string{"-pair", s.link}
 			if c.arg != "" {
 				args = append(args, c.arg)
@@ -179,10 +185,50 @@ func (b *bench) scaling() *group {
 	g := &group{title: "scaling", columns: []column{rate, perCPU, ofTwice}, note: `Two processes that share nothing, each with its stack and its load in memory, pinned to a CPU of its own: no packet crosses
 from one to the other, and no cache line is shared. "of twice one" is what two workers can reach at best on this machine.`}
 	for _, n := range []int{1, 2} {
-		s := &system{fmt.Sprintf("%d processes, memory", n), "fstack", "memory"}
+		s := &system{name: fmt.Sprintf("%d processes, memory", n), tcp: "fstack", link: "memory"}
 		g.add(b, true, &row{load: load{name: "posix, keep-alive", mode: "keep-alive", port: 80}, system: s, conns: 64, measure: func(b *bench, r *row) (result, error) {
 			return b.processes(r, n)
 		}})
+	}
+	return g
+}
+
+func (b *bench) crossing() *group {
+	g := &group{title: "packets of another worker", columns: []column{crossed, rate}, note: `Two workers on one CPU share a device of two queues, the load is on the other CPU. crossed: the share of the received packets
+that went to the other worker by a ring. "RSS": the load generator puts each packet on the queue that a card would; "any
+queue": on one that has nothing to do with its connection's worker. The kernel's TAP puts a flow where it last sent from.`}
+	for _, c := range []struct {
+		system *system
+		args   []string
+	}{
+		{&system{name: "2 workers, virtio, RSS", tcp: "fstack", link: "virtio", workers: 2}, []string{"-rss"}},
+		{&system{name: "2 workers, virtio, any queue", tcp: "fstack", link: "virtio", workers: 2}, nil},
+		{&system{name: "2 workers, TAP", tcp: "fstack", link: "TAP", workers: 2}, nil},
+	} {
+		for _, l := range loads[:2] {
+			g.add(b, l.mode == "keep-alive" || c.system.link == "virtio", &row{load: l, system: c.system, conns: 64, args: c.args, measure: func(b *bench, r *row) (result, error) {
+				back, err := hugepages.Reserve(workersMB + 96)
+				if err != nil {
+					return result{}, err
+				}
+				defer back()
+				return b.networked(r)
+			}})
+		}
+	}
+	return g
+}
+
+func (b *bench) handOver() *group {
+	g := &group{title: "hand-over", columns: []column{packetNanos}, note: `What a packet costs that goes to another worker by pointer, in bursts of up to 32: handed over, received, given back and freed.
+Both ends on one CPU: the work of both. On two: the time from one packet to the next, with the misses of the caches and the
+device's part.`}
+	for _, c := range []struct {
+		name string
+		args []string
+	}{{"both ends on one CPU", nil}, {"on two", []string{"-two"}}} {
+		s := &system{name: c.name, tcp: "fstack", link: "memory"}
+		g.add(b, true, &row{load: load{name: "64 bytes"}, system: s, conns: 1, args: c.args, measure: (*bench).hand})
 	}
 	return g
 }

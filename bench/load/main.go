@@ -5,11 +5,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -19,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fstack-go/fstack/dpdk"
+	"github.com/fstack-go/fstack/stack"
 )
 
 var errInterrupted = errors.New("interrupted")
@@ -54,6 +57,9 @@ func load(o options) (err error) {
 	l, err := newClient(o, queue)
 	if err != nil {
 		return err
+	}
+	if o.hold {
+		io.Copy(io.Discard, os.Stdin)
 	}
 	if err := pin(o.lcore); err != nil {
 		return err
@@ -123,7 +129,7 @@ func loadInside(o options, interrupted func() bool) error {
 }
 
 // openDevice starts EAL, with hugepages if it can be, and opens the device.
-func openDevice(o *options) (*dpdk.Port, *dpdk.QueuePair, error) {
+func openDevice(o *options) (*dpdk.Port, stack.Device, error) {
 	c := dpdk.Config{
 		Lcores: []int{o.lcore}, MemoryMB: o.memory, NoHuge: o.noHuge, InMemory: true, FilePrefix: o.prefix, NoPCI: true,
 		Args: strings.Fields(o.ealArgs), Log: logLine(o.verbose),
@@ -147,12 +153,22 @@ func openDevice(o *options) (*dpdk.Port, *dpdk.QueuePair, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	port, err := dpdk.OpenPort(dpdk.PortConfig{ID: ids[0], MTU: o.mtu, LRO: true})
+	n := max(o.queues, 1)
+	port, err := dpdk.OpenPort(dpdk.PortConfig{ID: ids[0], Queues: n, MTU: o.mtu, LRO: true, Lcores: slices.Repeat([]int{o.lcore}, n)})
 	if err != nil {
 		return nil, nil, err
 	}
-	queue, err := port.QueuePair(0)
-	return port, queue, err
+	queues := make([]stack.Device, n)
+	for i := range queues {
+		if queues[i], err = port.QueuePair(i); err != nil {
+			return nil, nil, err
+		}
+	}
+	if n == 1 {
+		return port, queues[0], nil
+	}
+	device, err := newSpread(queues, o.rss)
+	return port, device, err
 }
 
 func logLine(verbose bool) func(slog.Level, string) {

@@ -21,6 +21,9 @@ const (
 // options are what the command line says.
 type options struct {
 	device     string // name,arguments
+	queues     int
+	rss        bool
+	hold       bool
 	lcore      int
 	memory     int // MB
 	noHuge     bool
@@ -74,6 +77,9 @@ func parse(args []string, out io.Writer) (o options, err error) {
 	f.Usage = func() { io.WriteString(out, usage); f.PrintDefaults() }
 	var from, to, via string
 	f.StringVar(&o.device, "device", "", "device and its `arguments`, as net_vhost0,iface=/run/vhost.sock or virtio_user0,path=/run/vhost.sock,queue_size=1024")
+	f.IntVar(&o.queues, "queues", 1, "queue pairs of the device; the server has a process for each")
+	f.BoolVar(&o.rss, "rss", false, "with -queues, put frames on the queue that a card with RSS would choose; else the client's port says which")
+	f.BoolVar(&o.hold, "hold", false, "open no connection before standard input ends: the server may have to get ready")
 	f.StringVar(&o.tcp, "tcp", "fstack", "with -device memory, the server's TCP: fstack or netstack")
 	f.BoolVar(&o.tso, "tso", false, "with -device memory, frames of up to 64 KB")
 	f.DurationVar(&o.gc, "gc", 0, "with -device memory, how often to collect garbage (0: never)")
@@ -146,6 +152,10 @@ func (o *options) check() error {
 		return fmt.Errorf("-gc %v: must not be negative", o.gc)
 	case o.device != inMemory && (o.gc > 0 || o.tso || o.cpuClock):
 		return errors.New("-gc, -tso and -cpu-clock: are for -device memory")
+	case o.queues < 1 || o.queues > 64 || o.device == inMemory && o.queues > 1:
+		return fmt.Errorf("-queues %d: must be 1 to 64, and 1 with -device memory", o.queues)
+	case o.rss && o.queues == 1:
+		return errors.New("-rss: needs several -queues to choose from")
 	case o.device == "":
 		return errors.New("-device is missing: which device is the link to the server? (-h shows an example)")
 	case o.from == o.to.Addr():
