@@ -7,7 +7,7 @@ type extra struct {
 	rwnd   uint32 // ms for which the peer's window held data back (tcpi_rwnd_limited)
 	sndbuf uint32 // ms for which all was sent and the queue's limit kept the application from writing (tcpi_sndbuf_limited)
 	since  uint32 // ms, when what limits now began to
-	_      uint32
+	trip   uint32 // µs, the least round trip by what was read; 0: not measured, or no less than tripMost
 }
 
 // extra is the connection's, made if it has none. nil: no memory.

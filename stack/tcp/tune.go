@@ -4,7 +4,7 @@ import "github.com/fstack-go/fstack/stack"
 
 // tuneSend lets the send queue hold twice what may be in flight, so that there is always something to send.
 func (t *TCP) tuneSend(p *pcb) {
-	if want := 2 * min(p.rec.CC.Cwnd, 1<<29); want > p.sndBuf && !t.pressed() {
+	if want := 2 * min(p.rec.CC.Cwnd, p.sndWndMax, 1<<29); want > p.sndBuf && !t.pressed() {
 		p.sndBuf = max(p.sndBuf, min(want, uint32(t.sys.sendMax)))
 	}
 }
@@ -13,18 +13,22 @@ func (t *TCP) tuneSend(p *pcb) {
 // what limits the sender, and a sender that doubles its own each round trip stays free to.
 func (t *TCP) tuneReceive(p *pcb) {
 	now := uint32(t.now / 1e3)
-	rtt := max(p.rec.SRTT(), 1000)
+	rtt := max(p.rec.SRTT(), tripMost)
+	near := rtt == tripMost
 	at, read := p.tuneAt(), p.tuneRead()
 	past := now - *at
-	if past < rtt {
-		if *read < p.rcvBuf {
+	if past < rtt { // more than a whole queue in less than a round trip: no need to wait for its end
+		if near && *read/tripWindows < p.rcvBuf || *read < p.rcvBuf {
 			return
 		}
-		past = rtt // more than a whole queue in less than a round trip: no need to wait for its end
 	}
 	want := uint64(*read) * 2
 	if past > 2*rtt {
 		want = want * uint64(rtt) * 2 / uint64(past)
+	}
+	if near && want > tripFree {
+		trip := t.readTrip(p, past, *read)
+		want = max(tripFree, min(want, uint64(*read)*2*uint64(trip)/uint64(max(past, 1))))
 	}
 	*at, *read = now, 0
 	if t.sys.recvAuto == 0 || want <= uint64(p.rcvBuf) || t.pressed() {
@@ -37,6 +41,34 @@ func (t *TCP) tuneReceive(p *pcb) {
 		limit = min(limit, 65535<<p.rcvScale)
 	}
 	p.rcvBuf = max(p.rcvBuf, uint32(min(want, uint64(limit))))
+}
+
+const (
+	tripMost    = 1000      // µs: round trips below are measured by the stream
+	tripLeast   = 50        // µs: what is shorter may be longer at times, when an end sleeps or others have its CPU
+	tripWindows = 8         // so many windows are enough to measure by
+	tripFree    = 256 << 10 // bytes that fit into the caches: up to here the round trip is taken for tripMost
+)
+
+// readTrip is the least time in which a window was used up, seen and opened again, in µs, tripMost or less, after read
+// bytes in past. It stands for the round trip, of which who only receives has but the handshake's, when nobody was busy.
+// It is taken mostly while the window is small: what later waits in queues on the way, because the window is larger than
+// it need be, does not count. Else the window would feed on itself, and the bytes leave the CPU's caches.
+func (t *TCP) readTrip(p *pcb, past, read uint32) uint32 {
+	trip := uint32(tripMost)
+	if p.ext != 0 {
+		if x := t.extras.at(p.ext); x.trip != 0 {
+			trip = x.trip
+		}
+	}
+	// The first window could be on its way already; each further one was announced, sent and read since.
+	if n := read / p.rcvBuf; n >= 2 && past/(n-1) < trip {
+		if x := t.extra(p); x != nil {
+			x.trip = max(past/(n-1), tripLeast)
+			trip = x.trip
+		}
+	}
+	return trip
 }
 
 // pressed tells whether memory for queues runs short: then nothing grows, what is out of order is not kept, and no
