@@ -124,7 +124,7 @@ func (c *Config) checkMemory() error {
 	}
 	switch {
 	case len(mounts) == 0:
-		return fmt.Errorf("hugepages are free, but no hugetlbfs is mounted: mount it with `dpdk-hugepages.py --mount`, or set no_huge=1: %w", unix.ENOENT)
+		return fmt.Errorf("hugepages are free, but no hugetlbfs is mounted: mount it with `dpdk-hugepages.py --mount`, in a container pass the mount in, or set no_huge=1: %w", unix.ENOENT)
 	case total == 0 && os.Geteuid() != 0:
 		return fmt.Errorf("hugepages at %s: not root, and no right to write there: run as root, or change its owner: %w", mounts[0].dir, unix.EACCES)
 	case total < max(c.MemoryMB, 1):
@@ -181,6 +181,9 @@ func checkVhostPath(name, args string) error {
 				mend = "load it with `modprobe vhost_net`"
 			}
 			return fmt.Errorf("device %s: path %s: %w: %s", name, path, unix.ENOENT, mend)
+		}
+		if unix.Access(path, unix.R_OK|unix.W_OK) == unix.EACCES {
+			return fmt.Errorf("device %s: path %s: %w: no right to write to the socket: give it to this user (uid %d) with chown", name, path, unix.EACCES, os.Geteuid())
 		}
 	}
 	return nil

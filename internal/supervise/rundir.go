@@ -51,7 +51,7 @@ func Claim(prefix string) (*RunDir, error) {
 	var err error
 	for range 100 {
 		if err = os.MkdirAll(d.path, 0o755); err != nil {
-			return nil, fmt.Errorf("file_prefix %s: %w", prefix, err)
+			return nil, fmt.Errorf("file_prefix %s: %w: name a directory that this user (uid %d) may write to with $XDG_RUNTIME_DIR or $RUNTIME_DIRECTORY", prefix, err, os.Geteuid())
 		}
 		path := filepath.Join(d.path, "lock")
 		d.lock, err = take(path)
