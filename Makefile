@@ -68,7 +68,7 @@ test-dpdk: libdpdk ## run the tests of the packages on DPDK
 	$(GO) test -p 1 $(AS_ROOT) -json $(WITH_DPDK) | $(GO) run ./test/summary bin/skipped-dpdk
 
 .PHONY: test-integration
-test-integration: build ## meet the Linux kernel over TAP, in namespaces
+test-integration: libdpdk ## meet the Linux kernel over TAP, in namespaces
 	$(GO) test -p 1 -count 1 -timeout 20m $(AS_ROOT) -json ./test | $(GO) run ./test/summary bin/skipped-integration
 
 .PHONY: test-nic
