@@ -86,7 +86,7 @@ func TestDeadlines(t *testing.T) {
 					start := time.Now()
 					ok(set(start.Add(after)))
 					checkTimeout(t, call())
-					if took := time.Since(start); took < after || took > after+2*time.Second {
+					if took := time.Since(start); took < after || took > after+20*time.Second {
 						t.Errorf("a deadline in %v ended the call after %v", after, took)
 					}
 				}

@@ -245,11 +245,11 @@ func TestHappyEyeballs(t *testing.T) {
 			atMost time.Duration
 			err    bool
 		}{
-			{"other family after the delay", []netip.AddrPort{dead6, good}, 20 * time.Millisecond, 0, 2 * time.Second, false},
-			{"other family at once after a refusal", []netip.AddrPort{refused6, good}, time.Hour, 0, 2 * time.Second, false},
-			{"none answers", []netip.AddrPort{dead6, dead4}, 10 * time.Millisecond, 50 * time.Millisecond, 2 * time.Second, true},
-			{"both refuse", []netip.AddrPort{refused6, netip.MustParseAddrPort("10.0.0.2:1")}, 0, 0, 2 * time.Second, true},
-			{"one after the other", []netip.AddrPort{refused6, good}, -1, 0, 2 * time.Second, false},
+			{"other family after the delay", []netip.AddrPort{dead6, good}, 20 * time.Millisecond, 0, 20 * time.Second, false},
+			{"other family at once after a refusal", []netip.AddrPort{refused6, good}, time.Hour, 0, 20 * time.Second, false},
+			{"none answers", []netip.AddrPort{dead6, dead4}, 10 * time.Millisecond, 50 * time.Millisecond, 20 * time.Second, true},
+			{"both refuse", []netip.AddrPort{refused6, netip.MustParseAddrPort("10.0.0.2:1")}, 0, 0, 20 * time.Second, true},
+			{"one after the other", []netip.AddrPort{refused6, good}, -1, 0, 20 * time.Second, false},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				ctx := context.Background()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -105,7 +106,7 @@ func TestWriteWakesTheLoop(t *testing.T) {
 	r := b.conn(b.open(unix.AF_INET, unix.SOCK_DGRAM, 0))
 	b.ok(b.Bind(r.h, to))
 	s := a.open(unix.AF_INET, unix.SOCK_DGRAM, 0)
-	var worst time.Duration
+	var took []time.Duration
 	for range 5 {
 		time.Sleep(20 * time.Millisecond) // they sleep after 50 µs
 		start := time.Now()
@@ -114,10 +115,10 @@ func TestWriteWakesTheLoop(t *testing.T) {
 		if _, err := r.Read(make([]byte, 10)); err != nil {
 			t.Fatal(err)
 		}
-		worst = max(worst, time.Since(start))
+		took = append(took, time.Since(start))
 	}
-	if worst > 400*time.Millisecond {
-		t.Errorf("a datagram took %v", worst)
+	if slices.Sort(took); took[2] > 400*time.Millisecond {
+		t.Errorf("datagrams took %v", took)
 	}
 }
 
