@@ -8,7 +8,7 @@ import (
 // answerOld sends the ACK that an unacceptable segment gets at once. What carries data is a retransmission and always
 // gets one; the rest only so many, lest two peers go on telling each other (RFC 5961 §7).
 func (t *TCP) answerOld(i uint32, p *pcb, s *segment) {
-	if len(s.payload) == 0 && s.flags&wire.FIN == 0 && !t.mayChallenge(p) {
+	if len(s.payload) == 0 && s.flags&wire.FIN == 0 && !t.mayChallenge(&p.warPeriod, &p.warCount) {
 		return
 	}
 	if p.flags&flagSACK != 0 && len(s.payload) > 0 && before(s.seq, p.rcvNxt) {
@@ -44,7 +44,7 @@ func (t *TCP) sendAck(p *pcb) bool {
 
 // challenge sends a challenge ACK (RFC 5961 §3.2), within limits (§7).
 func (t *TCP) challenge(i uint32, p *pcb) {
-	if t.mayChallenge(p) {
+	if t.mayChallenge(&p.warPeriod, &p.warCount) {
 		t.counters.TxChallengeAcks++
 		t.ackAtOnce(i, p)
 	}
@@ -52,15 +52,15 @@ func (t *TCP) challenge(i uint32, p *pcb) {
 
 // mayChallenge counts the answers of this period. The period's number is per connection: a limit for all would tell
 // an attacker on one connection about another (CVE-2016-5696).
-func (t *TCP) mayChallenge(p *pcb) bool {
-	period := uint8(t.nowMS / uint32(t.sys.warTime))
-	if p.warPeriod != period {
-		p.warPeriod, p.warCount = period, 0
+func (t *TCP) mayChallenge(period, count *uint8) bool {
+	now := uint8(t.nowMS / uint32(t.sys.warTime))
+	if *period != now {
+		*period, *count = now, 0
 	}
-	if int(p.warCount) >= t.sys.warCount {
+	if int(*count) >= t.sys.warCount {
 		t.counters.ChallengesWithheld++
 		return false
 	}
-	p.warCount++
+	*count++
 	return true
 }

@@ -57,40 +57,6 @@ func (t *TCP) startFinWait2(i uint32, p *pcb) {
 	t.setTimeKeep(i, p, t.now+wait*1e6)
 }
 
-// timeWait goes to TIME-WAIT for two maximum segment lifetimes (RFC 9293 §3.6.1).
-func (t *TCP) timeWait(i uint32, p *pcb) {
-	p.state = stateTimeWait
-	t.rec.Release(&p.rec)
-	t.chunks.clear(&p.snd)
-	p.setNxt(cursor{})
-	t.dropGaps(p)
-	p.timeLoss, p.timeAck = 0, 0
-	p.flags &^= flagPersist | flagRetransmit | flagProbe | flagKeepProbe
-	if int(t.timeWaits) >= t.sys.timeWaitMost {
-		t.counters.TimeWaitOverflow++
-		if p.flags&flagAckNow != 0 { // the peer's FIN is still owed one
-			t.ackAtOnce(i, p)
-		}
-		t.over(i, p)
-		return
-	}
-	t.timeWaits++
-	p.flags |= flagHosted
-	if p.flags&flagReusePort == 0 { // a connection that is over keeps nobody out of a SO_REUSEPORT group
-		t.binds.count(p.bind, sharingOf(p), -1)
-		p.flags |= flagReusePort
-		t.binds.count(p.bind, sharingOf(p), 1)
-	}
-	if p.flags&flagOrphan != 0 {
-		p.flags &^= flagOrphan
-		t.orphans--
-	}
-	t.setTimeKeep(i, p, t.now+2*int64(t.sys.msl)*1e6)
-	if p.flags&flagTrace != 0 {
-		t.trace.step(t, i, p, "time-wait")
-	}
-}
-
 // fail ends a connection with an error for the application.
 func (t *TCP) fail(i uint32, p *pcb, errno syscall.Errno) {
 	p.err = uint8(errno)
@@ -132,7 +98,7 @@ func (t *TCP) unhook(i uint32, p *pcb) {
 	}
 	if p.flags&flagInTable != 0 {
 		p.flags &^= flagInTable
-		t.table.remove(i, p)
+		t.table.remove(i, p.hash)
 	}
 	t.wheel.disarm(i, p)
 	p.timeLoss, p.timeAck, p.timeKeep = 0, 0, 0
@@ -149,13 +115,10 @@ func (t *TCP) unhook(i uint32, p *pcb) {
 	if p.flags&flagOrphan != 0 {
 		t.orphans--
 	}
-	if p.flags&flagHosted != 0 {
-		t.timeWaits--
-	}
 	if p.flags&flagBound == 0 || p.flags&flagOpen == 0 {
 		t.unbind(p)
 	}
-	p.flags &^= flagDirty | flagWaiting | flagOrphan | flagHosted | flagPersist | flagWantMem | flagAckNow | flagSyn |
+	p.flags &^= flagDirty | flagWaiting | flagOrphan | flagPersist | flagWantMem | flagAckNow | flagSyn |
 		flagRetransmit | flagProbe | flagKeepProbe | flagFinSent | flagUrgent
 }
 

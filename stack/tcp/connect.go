@@ -89,7 +89,7 @@ func (t *TCP) connect(i uint32, p *pcb, a netip.AddrPort) error {
 		return err
 	}
 	p.key, p.hash = k, t.table.hash(&k)
-	if !t.table.insert(i, p) {
+	if !t.table.insert(i, p.hash) {
 		return t.unconnect(p, syscall.ENOBUFS)
 	}
 	p.flags = p.flags&^(flagShutRd|flagShutWr|flagIPv6|flagLoopback) | flagInTable | flagActive | flagConnecting | flagSyn
@@ -136,15 +136,18 @@ func (t *TCP) vacate(k *key) (iss uint32, err error) {
 	if i == 0 {
 		return iss, nil
 	}
-	if p.state != stateTimeWait || p.flags&(flagOpen|flagStamp) != flagStamp || t.sys.timeWaitRecycle == 0 ||
-		t.nowMS-p.tsRecentAt < 1000 || !t.sys.stamps() {
+	if p != nil || t.sys.timeWaitRecycle == 0 || !t.sys.stamps() {
+		return 0, syscall.EADDRNOTAVAIL
+	}
+	w := t.waits.at(i &^ inTimeWait)
+	if !w.has(flagStamp) || t.nowMS-w.tsRecentAt < 1000 {
 		return 0, syscall.EADDRNOTAVAIL
 	}
 	t.counters.TimeWaitReused++
-	if min := p.rec.Nxt + isnGap; before(iss, min) {
+	if min := w.sndNxt + isnGap; before(iss, min) {
 		iss = min
 	}
-	t.end(i, p)
+	t.forget(i&^inTimeWait, w)
 	return iss, nil
 }
 

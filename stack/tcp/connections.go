@@ -35,6 +35,17 @@ func (t *TCP) Connections(at uint32, list []Connection) (n int, next uint32) {
 		t.describe(i, p, &list[n])
 		n++
 	}
+	for i := max(at, inTimeWait|1); i < t.waits.fresh|inTimeWait; i++ {
+		w := t.waits.at(i &^ inTimeWait)
+		if w.flags == 0 {
+			continue
+		}
+		if n == len(list) {
+			return n, i
+		}
+		t.describeTimeWait(w, &list[n])
+		n++
+	}
 	return n, 0
 }
 
@@ -73,8 +84,6 @@ func (t *TCP) describe(i uint32, p *pcb, c *Connection) {
 // keepName is what the deadline of the state is for.
 func (t *TCP) keepName(p *pcb) string {
 	switch {
-	case p.state == stateTimeWait:
-		return "time-wait"
 	case p.state == stateFinWait2 && p.flags&flagOrphan != 0:
 		return "fin-wait-2"
 	case p.flags&flagDeferred != 0:

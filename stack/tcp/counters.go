@@ -62,6 +62,7 @@ type Counters struct {
 	TimeWaitRSTs        uint64 `help:"RSTs ignored in TIME-WAIT"`
 	TimeWaitReused      uint64 `help:"connections that took the place of one in TIME-WAIT"`
 	TimeWaitOverflow    uint64 `help:"connections that ended without TIME-WAIT because there were too many"`
+	TimeWaitsExhausted  uint64 `help:"connections that ended without TIME-WAIT because there was no memory for it"`
 	FinWait2Timeouts    uint64 `help:"closed connections ended because the peer did not close"`
 	GaveUp              uint64 `help:"connections given up because the peer did not answer"`
 	KeepAliveDrops      uint64 `help:"connections given up because keep-alive probes were not answered"`
@@ -119,7 +120,7 @@ type Counters struct {
 
 // Usage is what is in use.
 type Usage struct {
-	PCBs       int // sockets and connections, TIME-WAIT included
+	PCBs       int // sockets and connections, TIME-WAIT left out
 	Chunks     int // of 2 KiB, in queues
 	OutOfOrder int // connections with a gap
 	Ranges     int // beyond gaps
@@ -153,6 +154,6 @@ func (t *TCP) Usage() Usage {
 		Records: records, Flights: flights, Bindings: int(t.binds.used), Options: int(t.opts.used) - 1,
 		Extras:    int(t.extras.used),
 		Listeners: int(t.listens.used), Entries: int(t.table.count), Timers: t.wheel.armed,
-		HalfOpen: int(t.halfOpen), TimeWaits: int(t.timeWaits), Orphans: int(t.orphans),
+		HalfOpen: int(t.halfOpen), TimeWaits: int(t.waits.used), Orphans: int(t.orphans),
 	}
 }

@@ -132,7 +132,8 @@ func (t *TCP) quoted(k *key, tcp []byte) (uint32, *pcb) {
 		return 0, nil
 	}
 	t.counters.RxICMPErrors++
-	if seq := binary.BigEndian.Uint32(tcp[4:8]); before(seq, p.rec.Una) || afterEq(seq, p.rec.Nxt) {
+	// In TIME-WAIT nothing is.
+	if seq := binary.BigEndian.Uint32(tcp[4:8]); p == nil || before(seq, p.rec.Una) || afterEq(seq, p.rec.Nxt) {
 		t.counters.DropICMPOutsideWindow++
 		return 0, nil
 	}
@@ -234,8 +235,6 @@ func (t *TCP) unreachable(i uint32, p *pcb, errno syscall.Errno) {
 		t.fail(i, p, errno)
 	case p.state == stateSynRcvd && p.flags&flagActive == 0:
 		t.end(i, p)
-	case p.state == stateTimeWait:
-		p.flags &^= flagAckNow
 	default:
 		p.soft = uint8(errno)
 		p.flags &^= flagAckNow

@@ -127,6 +127,7 @@ func (t *TCP) inputFin(i uint32, p *pcb) {
 		t.counters.SimultaneousCloses++
 	case stateFinWait2:
 		t.timeWait(i, p)
+		return
 	}
 	if p.flags&flagDeferred != 0 {
 		t.undefer(i, p)

@@ -12,7 +12,7 @@ import (
 //
 //	1. Deliver: is it a plain TCP segment to our MAC and an address of ours? Else netstack gets it.
 //	2. parse: lengths, checksum, flow
-//	3. find the connection                          ─► input_state.go
+//	3. find the connection                          ─► input_state.go, timewait.go
 //	   or the listener                              ─► listen.go
 //	   or nobody                                    ─► reset.go
 
@@ -189,9 +189,12 @@ func (t *TCP) parse(i uint32, p *pcb, h *wire.TCP, tcp []byte) {
 	if !s.opts.parse(tcp[wire.TCPLen:n], s.flags&wire.SYN != 0) {
 		t.counters.BadOptions++
 	}
-	if i != 0 {
+	switch {
+	case p != nil:
 		t.input(i, p, s)
-	} else {
+	case i != 0:
+		t.inputTimeWait(i&^inTimeWait, s)
+	default:
 		t.inputUnknown(s)
 	}
 }

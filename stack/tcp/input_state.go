@@ -14,12 +14,9 @@ func (t *TCP) input(i uint32, p *pcb, s *segment) {
 	if p.flags&flagTrace != 0 {
 		t.trace.segment(t, i, p, s)
 	}
-	switch p.state {
-	case stateSynSent:
+	if p.state == stateSynSent {
 		t.inputSynSent(i, p, s)
-	case stateTimeWait:
-		t.inputTimeWait(i, p, s)
-	default:
+	} else {
 		t.inputSynced(i, p, s)
 	}
 }

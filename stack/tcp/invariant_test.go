@@ -57,16 +57,13 @@ func (t *TCP) invariants() error {
 		if p.flags&flagHalf != 0 {
 			halves++
 		}
-		if p.flags&flagHosted != 0 {
-			waits++
-		}
 		if p.flags&flagOrphan != 0 {
 			orphans++
 		}
-		if p.flags&(flagOpen|flagHalf|flagQueued|flagOrphan|flagHosted) == 0 {
+		if p.flags&(flagOpen|flagHalf|flagQueued|flagOrphan) == 0 {
 			return fmt.Errorf("pcb %d in %v belongs to nobody: flags %#x, parent %d", i, p.state, p.flags, p.parent)
 		}
-		if p.state.in(statesSynced|statesHalf|setOf(stateTimeWait)) != (p.flags&flagInTable != 0) {
+		if p.state.in(statesSynced|statesHalf) != (p.flags&flagInTable != 0) {
 			return fmt.Errorf("pcb %d in %v: in table %v", i, p.state, p.flags&flagInTable != 0)
 		}
 		if p.rcv.len > p.rcvBuf+65536 {
@@ -122,12 +119,31 @@ func (t *TCP) invariants() error {
 			}
 		}
 	}
+	older, since := uint32(0), uint32(0)
+	for i := t.waits.oldest; i != 0; i = t.waits.at(i).newer {
+		w := t.waits.at(i)
+		if w.older != older || waits > 0 && before(w.since, since) || w.flags == 0 {
+			return fmt.Errorf("record %d: behind %d of %d, says %d and %d; flags %#x", i, older, since, w.older, w.since, w.flags)
+		}
+		if j, p := t.table.find(&w.key, w.hash); j != i|inTimeWait || p != nil {
+			return fmt.Errorf("record %d: the table finds %#x", i, j)
+		}
+		if t.binds.at(w.bind).port != w.localPort() {
+			return fmt.Errorf("record %d: of port %d, holds %d", i, w.localPort(), t.binds.at(w.bind).port)
+		}
+		older, since = i, w.since
+		waits++
+		u.Entries++
+	}
+	if older != t.waits.newest {
+		return fmt.Errorf("record %d is the last, said to be %d", older, t.waits.newest)
+	}
 	h := Usage{
 		PCBs: int(t.pcbs.used), Extras: int(t.extras.used), Chunks: int(t.chunks.used), OutOfOrder: int(t.ooo.used), Ranges: int(t.ranges.used), Entries: int(t.table.count),
 	}
-	if h != u || int(armed) != t.wheel.armed || halves != t.halfOpen || waits != t.timeWaits || orphans != t.orphans {
+	if h != u || int(armed) != t.wheel.armed || halves != t.halfOpen || waits != t.waits.used || orphans != t.orphans {
 		return fmt.Errorf("in use %+v, found %+v; armed %d, found %d; half open %d/%d, TIME-WAIT %d/%d, orphans %d/%d", h, u, t.wheel.armed, armed,
-			t.halfOpen, halves, t.timeWaits, waits, t.orphans, orphans)
+			t.halfOpen, halves, t.waits.used, waits, t.orphans, orphans)
 	}
 	return nil
 }

@@ -115,7 +115,7 @@ func (t *TCP) spawn(l uint32, lp *pcb, s *segment) (uint32, *pcb) {
 		p.flags |= flagLoopback
 	}
 	w := place{hi: p.lhi, lo: p.llo, scope: p.scope, port: p.localPort()}
-	if p.bind = t.binds.hold(&w, sharingOf(p)); p.bind == 0 || !t.table.insert(i, p) {
+	if p.bind = t.binds.hold(&w, sharingOf(p)); p.bind == 0 || !t.table.insert(i, p.hash) {
 		if p.bind != 0 {
 			t.binds.drop(p.bind, sharingOf(p))
 		}

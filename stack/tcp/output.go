@@ -89,9 +89,7 @@ func (t *TCP) output(i uint32, p *pcb) bool {
 			t.counters.TxPureAcks++
 		}
 	}
-	if p.state != stateTimeWait {
-		t.setLossTimer(i, p)
-	}
+	t.setLossTimer(i, p)
 	return ok
 }
 

@@ -83,6 +83,7 @@ const (
 	flagDeferred                     // established, but withheld from accept until data comes
 
 	// What the connection is.
+	flagTrace    // each step is written down
 	flagIPv6     // the packets are
 	flagLoopback // both ends are here
 	flagActive   // Connect made it
@@ -94,8 +95,6 @@ const (
 	flagHalf    // counts as half open with its listener
 	flagQueued  // waits in the listener's accept queue
 	flagOrphan  // counts as orphan
-	flagHosted  // counts as TIME-WAIT
-	flagTrace   // each step is written down
 
 	// What is to be done.
 	flagDirty      // on the dirty list
@@ -179,7 +178,7 @@ type pcb struct {
 	pmtu      uint16 // bytes of IP packet to this peer
 	timeLoss  int64  // deadlines, 0: none: loss recovery's
 	timeAck   int64  // delayed ACK
-	timeKeep  int64  // by state: persist, keep-alive, FIN-WAIT-2, TIME-WAIT
+	timeKeep  int64  // by state: persist, keep-alive, FIN-WAIT-2
 	wheelAt   int64  // when the wheel looks next, 0: not on it
 	wheelNext uint32
 	wheelPrev uint32

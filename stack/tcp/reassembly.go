@@ -57,7 +57,9 @@ func (t *TCP) inputGap(i uint32, p *pcb, s *segment, fin bool) {
 		} else {
 			t.wakeReader(i, p)
 		}
-		t.ackAtOnce(i, p) // RFC 5681 §4.2: also when a gap is filled
+		if p.flags&flagInTable != 0 { // else it was done on the way to TIME-WAIT
+			t.ackAtOnce(i, p) // RFC 5681 §4.2: also when a gap is filled
+		}
 		return
 	}
 	if o.count == 0 && !o.fin { // nothing could be kept

@@ -15,14 +15,14 @@ func (t *TCP) resetSegment(s *segment) {
 	}
 	t.counters.TxResets++
 	if s.flags&wire.ACK != 0 {
-		t.reply(s, s.ack, 0, wire.RST, 0, nil)
+		t.reply(s, s.ack, 0, wire.RST, 0, 0, nil)
 	} else {
-		t.reply(s, 0, s.seq+s.len(), wire.RST|wire.ACK, 0, nil)
+		t.reply(s, 0, s.seq+s.len(), wire.RST|wire.ACK, 0, 0, nil)
 	}
 }
 
 // reply sends a segment without payload back along the way of s.
-func (t *TCP) reply(s *segment, seq, ack uint32, flags uint8, wnd uint16, opts []byte) {
+func (t *TCP) reply(s *segment, seq, ack uint32, flags uint8, wnd uint16, tos uint8, opts []byte) {
 	mac := s.src
 	if mac == ([6]byte{}) && s.port != portLoop { // netstack unwrapped it: the neighbour must be asked for
 		d := dest{rhi: s.rhi, rlo: s.rlo, lhi: s.lhi, llo: s.llo, scope: s.scope}
@@ -51,12 +51,12 @@ func (t *TCP) reply(s *segment, seq, ack uint32, flags uint8, wnd uint16, opts [
 		if s.port == portLoop {
 			eth[11] = byte(s.scope)
 		}
-		pseudo = putIPv6(wire.IPv6At(b[wire.EthernetLen:]), &s.key, 0, s.hash, l4, uint8(t.sys.ttl))
+		pseudo = putIPv6(wire.IPv6At(b[wire.EthernetLen:]), &s.key, tos, s.hash, l4, uint8(t.sys.ttl))
 	} else {
 		eth.Set(&mac, &pt.mac, wire.TypeIPv4)
 		ip := wire.IPv4At(b[wire.EthernetLen:])
 		f.Flags |= pt.offloads & stack.TxIPCsum
-		pseudo = putIPv4(ip, &s.key, 0, l4, 0, wire.IPv4DF, uint8(t.sys.ttl), pt.offloads&stack.TxIPCsum == 0)
+		pseudo = putIPv4(ip, &s.key, tos, l4, 0, wire.IPv4DF, uint8(t.sys.ttl), pt.offloads&stack.TxIPCsum == 0)
 	}
 	f.L3 = uint8(l3)
 	f.Len = uint16(wire.EthernetLen + l3 + l4)

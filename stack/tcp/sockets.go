@@ -119,7 +119,7 @@ func (t *TCP) PeerAddr(h stack.Handle) (netip.AddrPort, error) {
 		return netip.AddrPort{}, err
 	}
 	switch p.state {
-	case stateClosed, stateListen, stateSynSent, stateTimeWait: // as on Linux, a socket has no peer any more in TIME-WAIT
+	case stateClosed, stateListen, stateSynSent: // as on Linux, a socket has no peer any more in TIME-WAIT
 		return netip.AddrPort{}, syscall.ENOTCONN
 	}
 	return t.shown(p, t.remote(&p.key), p.remotePort()), nil
@@ -138,7 +138,7 @@ func (t *TCP) Shutdown(h stack.Handle, how int) error {
 	}
 	rd, wr := how != unix.SHUT_WR, how != unix.SHUT_RD
 	switch p.state {
-	case stateClosed, stateTimeWait: // as on Linux, an error that has its effect
+	case stateClosed: // as on Linux, an error that has its effect
 		if rd {
 			p.flags |= flagShutRd
 		}
@@ -192,7 +192,6 @@ func (t *TCP) Close(h stack.Handle) error {
 		t.end(i, p)
 	case p.state == stateClosed || p.state == stateSynSent:
 		t.end(i, p)
-	case p.state == stateTimeWait:
 	case unread:
 		// RFC 2525 §2.17: the peer must learn that what it sent was not read.
 		t.counters.ResetUnreadData++

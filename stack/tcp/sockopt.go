@@ -80,7 +80,7 @@ func (t *TCP) setFlag(i uint32, p *pcb, f flags, on bool) error {
 		}
 		return syscall.EINVAL
 	}
-	if p.bind != 0 && f&(flagReuseAddr|flagReusePort) != 0 && p.state != stateTimeWait {
+	if p.bind != 0 && f&(flagReuseAddr|flagReusePort) != 0 {
 		t.binds.count(p.bind, sharingOf(p), -1)
 		defer func() { t.binds.count(p.bind, sharingOf(p), 1) }()
 	}

@@ -72,7 +72,7 @@ func (t *TCP) sendCookie(lp *pcb, q *listener, s *segment) {
 	var b [40]byte
 	n := putSYNOptions(b[:], has, t.cookieOurMSS(lp, s), t.cookieScale(lp), stamp, s.opts.tsVal)
 	iss := t.cookie(&s.key, s.seq, uint32(t.now/cookiePeriod), m)
-	t.reply(s, iss, s.seq+1, wire.SYN|wire.ACK, uint16(min(lp.rcvBuf, 65535)), b[:n])
+	t.reply(s, iss, s.seq+1, wire.SYN|wire.ACK, uint16(min(lp.rcvBuf, 65535)), 0, b[:n])
 }
 
 func (t *TCP) cookieScale(lp *pcb) uint8 {

@@ -1,11 +1,15 @@
 package tcp
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
-// table finds PCBs by their 4-tuple: linear hashing over buckets of one cache line, so that it grows by one bucket
-// at a time and a miss reads one line. The hash is keyed with a secret: who does not know it cannot fill a bucket.
+// table finds PCBs and records in TIME-WAIT by their 4-tuple: linear hashing over buckets of one cache line, so that
+// it grows by one bucket at a time and a miss reads one line. The hash is keyed with a secret: who does not know it cannot fill a bucket.
 type table struct {
 	pcbs   *slab[pcb]
+	waits  *slab[timeWait]
 	main   slab[bucket] // bucket b of the table is element b+1
 	spill  slab[bucket] // what does not fit hangs on
 	count  uint32
@@ -14,7 +18,8 @@ type table struct {
 	secret [4]uint64
 }
 
-// bucket holds twelve entries: a byte of hash each (0: empty) and the index of the PCB.
+// bucket holds twelve entries: a byte of hash each (0: empty) and the index of the PCB
+// or, marked, of the record.
 //
 //	 0                               8               12     16                                64
 //	┌───────────────────────────────┬───────────────┬───────┬─────────────────────────────────┐
@@ -24,7 +29,7 @@ type bucket struct {
 	tags0 uint64
 	tags1 uint32
 	next  uint32 // in spill
-	pcb   [12]uint32
+	entry [12]uint32
 }
 
 const (
@@ -34,8 +39,8 @@ const (
 	highs      = 0x8080808080808080
 )
 
-func (t *table) open(pcbs *slab[pcb], limit int, secret [4]uint64) error {
-	*t = table{pcbs: pcbs, secret: secret}
+func (t *table) open(pcbs *slab[pcb], waits *slab[timeWait], limit int, secret [4]uint64) error {
+	*t = table{pcbs: pcbs, waits: waits, secret: secret}
 	if err := t.main.open(limit/tableLoad + 2*tableStart); err != nil {
 		return err
 	}
@@ -86,19 +91,23 @@ func (t *table) home(hash uint32) *bucket {
 // zeros marks the high bit of each zero byte of v. A byte above a zero one may be marked wrongly.
 func zeros(v uint64) uint64 { return (v - ones) &^ v & highs }
 
-// find returns the PCB with that 4-tuple, or 0 and nil.
+// inTimeWait marks an entry that is the index of a record in TIME-WAIT, not of a PCB.
+const inTimeWait = 1 << 31
+
+// find returns the entry with that 4-tuple, 0 if there is none. The PCB is nil if it is in TIME-WAIT.
 func (t *table) find(k *key, hash uint32) (uint32, *pcb) {
 	tag := tagOf(hash) * ones
 	for b := t.home(hash); ; b = t.spill.at(b.next) {
-		for m := zeros(b.tags0 ^ tag); m != 0; m &= m - 1 {
-			i := b.pcb[bits.TrailingZeros64(m)>>3]
-			if p := t.pcbs.at(i); i != 0 && p.key.equal(k) {
-				return i, p
-			}
-		}
-		for m := zeros(uint64(b.tags1)^tag) & 0x80808080; m != 0; m &= m - 1 {
-			i := b.pcb[8+bits.TrailingZeros64(m)>>3]
-			if p := t.pcbs.at(i); i != 0 && p.key.equal(k) {
+		// The marks of entries 8 … 11 are put between the others.
+		m := zeros(b.tags0^tag)>>7 | zeros(uint64(b.tags1)^tag)&0x80808080>>6
+		for ; m != 0; m &= m - 1 {
+			n := bits.TrailingZeros64(m)
+			i := b.entry[n>>3+n&1<<3]
+			if i&inTimeWait != 0 {
+				if t.waits.at(i &^ inTimeWait).key.equal(k) {
+					return i, nil
+				}
+			} else if p := t.pcbs.at(i); i != 0 && p.key.equal(k) {
 				return i, p
 			}
 		}
@@ -108,10 +117,17 @@ func (t *table) find(k *key, hash uint32) (uint32, *pcb) {
 	}
 }
 
-// insert adds a PCB whose key and hash are set and whose key is in no other. It returns false when the memory for
-// buckets is used up.
-func (t *table) insert(i uint32, p *pcb) bool {
-	if !t.place(t.home(p.hash), i, p.hash) {
+// hashOf is the hash of an entry.
+func (t *table) hashOf(i uint32) uint32 {
+	if i&inTimeWait != 0 {
+		return t.waits.at(i &^ inTimeWait).hash
+	}
+	return t.pcbs.at(i).hash
+}
+
+// insert adds an entry whose key is in no other. It returns false when the memory for buckets is used up.
+func (t *table) insert(i, hash uint32) bool {
+	if !t.place(t.home(hash), i, hash) {
 		return false
 	}
 	t.count++
@@ -150,7 +166,7 @@ func (b *bucket) empty() int {
 }
 
 func (b *bucket) set(n int, i uint32, tag uint64) {
-	b.pcb[n] = i
+	b.entry[n] = i
 	if n < 8 {
 		b.tags0 = b.tags0&^(0xff<<(8*n)) | tag<<(8*n)
 	} else {
@@ -159,12 +175,22 @@ func (b *bucket) set(n int, i uint32, tag uint64) {
 	}
 }
 
-// remove takes out a PCB that is in the table, and gives back a spilled bucket that it leaves empty.
-func (t *table) remove(i uint32, p *pcb) {
+// replace puts an entry in the place of another one with the same key.
+func (t *table) replace(hash, old, with uint32) {
+	for b := t.home(hash); ; b = t.spill.at(b.next) {
+		if n := slices.Index(b.entry[:], old); n >= 0 {
+			b.entry[n] = with
+			return
+		}
+	}
+}
+
+// remove takes out an entry that is in the table, and gives back a spilled bucket that it leaves empty.
+func (t *table) remove(i, hash uint32) {
 	var before *bucket
-	for b := t.home(p.hash); ; b = t.spill.at(b.next) {
-		for n := range b.pcb {
-			if b.pcb[n] != i {
+	for b := t.home(hash); ; b = t.spill.at(b.next) {
+		for n := range b.entry {
+			if b.entry[n] != i {
 				continue
 			}
 			b.set(n, 0, 0)
@@ -212,11 +238,11 @@ func (t *table) split() {
 // deal gives the entries of one bucket of a chain to the two that follow it. It never lacks memory: 12·(n+1) entries
 // fill at most the two heads and n spilled buckets, and n were released before.
 func (t *table) deal(old *bucket, bit uint32, from, into *bucket) {
-	for _, i := range old.pcb {
+	for _, i := range old.entry {
 		if i == 0 {
 			continue
 		}
-		hash := t.pcbs.at(i).hash
+		hash := t.hashOf(i)
 		if hash&bit != 0 {
 			t.place(into, i, hash)
 		} else {

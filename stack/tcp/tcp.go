@@ -14,7 +14,7 @@ import (
 
 // Config sizes a TCP. The zero value of each field means its default.
 type Config struct {
-	Connections int   // most control blocks, sockets and listeners included: 4 Mi
+	Connections int   // most control blocks, sockets and listeners included, and as many in TIME-WAIT: 4 Mi
 	Memory      int64 // most bytes of payload in all queues: 1 GiB
 	Records     int   // most segments in flight of all connections: 1 Mi
 
@@ -46,6 +46,7 @@ type TCP struct {
 	gen   uint32 // of the network's routes and neighbours; never 0
 
 	pcbs    slab[pcb]
+	waits   timeWaits
 	chunks  chunks
 	table   table
 	wheel   wheel
@@ -75,10 +76,9 @@ type TCP struct {
 	slots   int   // that the last transmit took
 	waitGen uint32
 
-	halfOpen  uint32 // connections in SYN-RECEIVED
-	timeWaits uint32
-	orphans   uint32
-	leaveISN  uint32 // SND.NXT of the incarnation that the SYN at hand replaces
+	halfOpen uint32 // connections in SYN-RECEIVED
+	orphans  uint32
+	leaveISN uint32 // SND.NXT of the incarnation that the SYN at hand replaces
 
 	burst     int    // bytes left of the burst at hand, of a paced connection
 	waited    bool   // which waited for its time
@@ -148,7 +148,8 @@ func New(st *stack.Stack, network stack.Network, cfg Config) (*TCP, error) {
 	for _, open := range []func() error{
 		func() error { return t.pcbs.open(conns) },
 		func() error { return t.chunks.open(int(t.chunks.most)) },
-		func() error { return t.table.open(&t.pcbs, conns, mix) },
+		func() error { return t.waits.open(conns) },
+		func() error { return t.table.open(&t.pcbs, &t.waits.slab, 2*conns, mix) },
 		func() error { return t.ooo.open(min(conns, 1<<20)) },
 		func() error { return t.ranges.open(min(conns, 1<<20)) },
 		func() error { return t.listens.open(min(conns, 1<<16)) },
@@ -180,6 +181,7 @@ func New(st *stack.Stack, network stack.Network, cfg Config) (*TCP, error) {
 // Destroy gives all memory back. Nothing of the TCP may be used any more; its connections end without a word.
 func (t *TCP) Destroy() error {
 	t.pcbs.close()
+	t.waits.close()
 	t.chunks.close()
 	t.table.close()
 	t.ooo.close()

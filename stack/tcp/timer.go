@@ -14,6 +14,7 @@ import (
 func (t *TCP) Advance(now int64) {
 	t.setTime(now)
 	t.wheel.advance(now, t.fire)
+	t.endTimeWaits()
 	if len(t.loop.port.queue.Taken()) > 0 {
 		t.tick()
 		t.deliverLoop()
@@ -21,7 +22,7 @@ func (t *TCP) Advance(now int64) {
 }
 
 // Next implements stack.Layer.
-func (t *TCP) Next() int64 { return t.wheel.next() }
+func (t *TCP) Next() int64 { return min(t.wheel.next(), t.timeWaitNext()) }
 
 func (t *TCP) arm(i uint32, p *pcb, at int64) { t.wheel.arm(i, p, at) }
 
@@ -202,8 +203,6 @@ func (t *TCP) giveUp(i uint32, p *pcb, errno syscall.Errno) {
 // fireKeep is the timer that belongs to the state.
 func (t *TCP) fireKeep(i uint32, p *pcb) {
 	switch {
-	case p.state == stateTimeWait:
-		t.over(i, p)
 	case p.state == stateFinWait2 && p.flags&flagOrphan != 0:
 		t.counters.FinWait2Timeouts++
 		t.end(i, p)

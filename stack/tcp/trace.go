@@ -75,7 +75,14 @@ func (t *TCP) TraceFlow(local, remote netip.AddrPort, on bool) error {
 	if i == 0 {
 		return fmt.Errorf("trace: no connection from %v to %v", local, remote)
 	}
-	p.setTrace(on)
+	if p != nil {
+		p.setTrace(on)
+		return nil
+	}
+	w := t.waits.at(i &^ inTimeWait)
+	if w.flags &^= uint32(flagTrace); on {
+		w.flags |= uint32(flagTrace)
+	}
 	return nil
 }
 
