@@ -222,6 +222,7 @@ func (t *TCP) listener(hi, lo uint64, scope uint32, port uint16, hash uint32) ui
 	n := t.binds.at(pick)
 	l := n.listeners
 	if n.listening > 1 {
+		hash *= 0x9e3779b1 // neighbours' hashes differ in the low bits, see table.hash
 		for k := uint32(uint64(hash) * uint64(n.listening) >> 32); k > 0; k-- {
 			l = t.pcbs.at(l).qnext
 		}

@@ -60,17 +60,21 @@ func (t *table) close() {
 	t.spill.close()
 }
 
-// hash mixes a 4-tuple with the secret by 128-bit products.
+// hash mixes a 4-tuple with the secret by 128-bit products. Tuples that differ in the lowest bits of the ports only are
+// neighbours, since a host takes its ports in order: the buckets of its next connections come into the cache with that
+// of this one.
 func (t *table) hash(k *key) uint32 {
-	hi, lo := bits.Mul64(k.rlo^t.secret[0], (k.llo^uint64(k.ports)<<32|uint64(k.scope))^t.secret[1])
+	const low = 7<<16 | 7
+	ports, near := k.ports&^low, k.ports>>13&0x38|k.ports&7
+	hi, lo := bits.Mul64(k.rlo^t.secret[0], (k.llo^uint64(ports)<<32|uint64(k.scope))^t.secret[1])
 	h := hi ^ lo
 	if k.rhi|k.lhi != 0 {
 		hi, lo = bits.Mul64(k.rhi^t.secret[2]^h, k.lhi^t.secret[3])
 		h ^= hi ^ lo
 	}
-	hi, lo = bits.Mul64(h^t.secret[3], uint64(k.ports)^t.secret[2])
+	hi, lo = bits.Mul64(h^t.secret[3], uint64(ports)^t.secret[2])
 	h = hi ^ lo
-	return uint32(h ^ h>>32)
+	return uint32(h^h>>32) ^ near
 }
 
 func tagOf(hash uint32) uint64 {
