@@ -2,6 +2,7 @@
 #ifndef FSTACK_CROSS_H
 #define FSTACK_CROSS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <rte_common.h>
@@ -13,7 +14,7 @@
 enum {
 	FS_SLOTS_MAGIC = 0x746f6c73, // "slot"
 	FS_PORT_MAGIC = 0x74726f70,  // "port"
-	FS_LAYOUT = 1,               // another number for each change of what processes share here
+	FS_LAYOUT = 2,               // another number for each change of what processes share here
 	FS_MAX_SLOTS = 128,          // a slot has the mempool caches of the lcore id of its number
 	FS_MAX_QUEUES = 128,
 	FS_HANDS = 128,   // frames that can wait to be handed over
@@ -63,6 +64,11 @@ struct fs_guest {
 
 struct fs_port;
 
+// fs_arm is the word by which a queue's interrupts are switched, NULL: none is known.
+struct fs_arm {
+	uint16_t *word, on, off;
+};
+
 // fs_end is one slot's end of a port. It is in shared memory, so that the primary can put right what a killed process
 // left; but only who is the slot writes it.
 struct fs_end {
@@ -96,6 +102,7 @@ struct fs_port {
 	struct fs_head head;
 	uint32_t slots, queues;
 	uint32_t descriptors; // of a queue, both ways
+	int32_t primary;      // its process
 	struct fs_slots *all;
 	struct fs_mesh *mesh;
 	uint16_t owner[FS_MAX_QUEUES]; // slot + 1 of who polls the queue and uses its pool, 0: nobody
@@ -103,6 +110,8 @@ struct fs_port {
 	uint8_t up[FS_MAX_SLOTS];      // somebody is there: it may be lent to
 	struct rte_mempool *queue_pool[FS_MAX_QUEUES];
 	struct rte_mempool *slot_pool[FS_MAX_SLOTS];
+	int32_t rx_fd[FS_MAX_QUEUES]; // the primary's descriptors to wait for frames, -1: none
+	struct fs_arm arm[FS_MAX_QUEUES];
 	struct fs_end end[] __rte_cache_aligned;
 };
 
@@ -127,5 +136,8 @@ int fs_inject(struct fs_end *e, const void *b, uint32_t len, uint32_t to, uint32
 void fs_lend_hands(struct fs_end *e);
 void fs_push_back(struct fs_end *e);
 void fs_wake(struct fs_port *p, uint32_t slot);
+
+int fs_arm_find(struct fs_port *p, uint32_t queue);
+void fs_end_arm(struct fs_end *e, bool on);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <rte_errno.h>
 #include <rte_mbuf_dyn.h>
@@ -87,8 +88,11 @@ int fs_port_make(struct fs_slots *all, uint16_t port, uint32_t queues, uint32_t 
 	(*p)->slots = all->slots;
 	(*p)->queues = queues;
 	(*p)->descriptors = descriptors;
+	(*p)->primary = getpid();
 	(*p)->all = all;
 	(*p)->mesh = mesh;
+	for (uint32_t i = 0; i < FS_MAX_QUEUES; i++)
+		(*p)->rx_fd[i] = -1;
 	for (uint32_t i = 0; i < all->slots; i++) {
 		struct fs_end *e = &(*p)->end[i];
 		e->port = *p;

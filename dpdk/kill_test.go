@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	processes "github.com/fstack-go/fstack/internal/supervise"
 	"github.com/fstack-go/fstack/stack"
 )
 
@@ -94,9 +95,13 @@ func runWorker(t *testing.T, what string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Println("ready")
 	all := progressOf(t, testSlots)
-	work(q, &all[slot], 1-slot, func() bool { return atomic.LoadUint64(&all[testSlots-1].turns) == quiet }, ended.Load)
+	fmt.Println("ready")
+	if len(f) > 4 {
+		loopWorker(t, m, q, &all[slot], ended.Load)
+	} else {
+		work(q, &all[slot], 1-slot, func() bool { return atomic.LoadUint64(&all[testSlots-1].turns) == quiet }, ended.Load)
+	}
 	if err := q.Close(); err != nil {
 		t.Error(err)
 	}
@@ -153,15 +158,16 @@ type process struct {
 	end chan error
 }
 
-func startWorker(t *testing.T, prefix string, slot int, mode Mode) *process {
+func startWorker(t *testing.T, prefix string, slot int, mode Mode, how ...string) *process {
 	t.Helper()
-	how := fmt.Sprintf("%s %d direct %d", prefix, slot, mode.Queue())
+	what := fmt.Sprintf("%s %d direct %d", prefix, slot, mode.Queue())
 	if mode.Via() >= 0 {
-		how = fmt.Sprintf("%s %d via %d", prefix, slot, mode.Via())
+		what = fmt.Sprintf("%s %d via %d", prefix, slot, mode.Via())
 	}
+	what = strings.Join(append([]string{what}, how...), " ")
 	w := &process{out: &bytes.Buffer{}, end: make(chan error, 1)}
 	w.cmd = exec.Command(os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
-	w.cmd.Env = append(os.Environ(), child+"="+t.Name(), worker+"="+how)
+	w.cmd.Env = append(os.Environ(), child+"="+t.Name(), worker+"="+what)
 	w.cmd.Stderr = w.out
 	in, err := w.cmd.StdinPipe()
 	if err != nil {
@@ -264,6 +270,24 @@ func TestKill(t *testing.T) {
 	if m == nil {
 		return
 	}
+	p, k := openSharedTAP(t, m)
+	if ok, why := p.SecondaryPolls(); !ok {
+		t.Errorf("net_tap: %s", why)
+	}
+	if r, err := p.RSS(); err != nil || r.Trusted || r.Why == "" {
+		t.Errorf("RSS of net_tap: %+v, %v", r, err)
+	}
+	killTest(t, m, p, told, k, 0, func(slot int) *process {
+		return startWorker(t, prefix, slot, Direct(slot))
+	})
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// openSharedTAP makes a TAP of two queues.
+func openSharedTAP(t *testing.T, m *Mesh) (*Port, *kernelEnd) {
+	t.Helper()
 	ns := newNetns(t)
 	ids, err := AddVdev("net_tap0", "iface=fsk0", ns)
 	if err != nil {
@@ -273,19 +297,8 @@ func TestKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ok, why := p.SecondaryPolls(); !ok {
-		t.Errorf("net_tap: %s", why)
-	}
-	if r, err := p.RSS(); err != nil || r.Trusted || r.Why == "" {
-		t.Errorf("RSS of net_tap: %+v, %v", r, err)
-	}
 	ip(t, ns, "link set fsk0 arp off", "link set fsk0 up")
-	killTest(t, m, p, told, openKernelEnd(t, ns, "fsk0"), 0, func(slot int) *process {
-		return startWorker(t, prefix, slot, Direct(slot))
-	})
-	if err := p.Close(); err != nil {
-		t.Error(err)
-	}
+	return p, openKernelEnd(t, ns, "fsk0")
 }
 
 // wire is the other end of the device: it sends packets and receives them.
@@ -419,6 +432,16 @@ func TestKillVirtio(t *testing.T) {
 	if m == nil {
 		return
 	}
+	p, w := openSharedVirtio(t, m)
+	killTest(t, m, p, told, w, 256, func(slot int) *process { return startWorker(t, prefix, slot, Direct(slot)) })
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// openSharedVirtio makes a virtio_user device of two queues, with vhost at its other end.
+func openSharedVirtio(t *testing.T, m *Mesh) (*Port, *queueWire) {
+	t.Helper()
 	socket := t.TempDir() + "/v.sock"
 	vhost, _ := openVdev(t, "net_vhost0", "iface="+socket+",queues=2", nil, PortConfig{Queues: 2, RxDesc: 256, TxDesc: 256})
 	ids, err := AddVdev("net_virtio_user0", "path="+socket+",queues=2,cq=1,queue_size=256,mac=02:00:00:00:00:01", nil)
@@ -429,6 +452,9 @@ func TestKillVirtio(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := processes.ShareEvents(0); err != nil { // as the supervisor of a run does
+		t.Fatal(err)
+	}
 	until(t, "the link", func() bool { l, _ := vhost.LinkStatus(); return l.Up })
 	w := &queueWire{}
 	for i := range w.q {
@@ -436,10 +462,7 @@ func TestKillVirtio(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	killTest(t, m, p, told, w, 256, func(slot int) *process { return startWorker(t, prefix, slot, Direct(slot)) })
-	if err := p.Close(); err != nil {
-		t.Error(err)
-	}
+	return p, w
 }
 
 // queueWire is the other end of a device with two queues.

@@ -115,6 +115,7 @@ func (p *Port) start() error {
 		return err
 	}
 	if p.config.Mesh != nil {
+		p.shareFDs()
 		p.config.Mesh.stale = true
 		if err := p.config.Mesh.findMemory(); err != nil {
 			return err

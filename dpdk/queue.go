@@ -16,13 +16,7 @@ package dpdk
 import "C"
 
 import (
-	"fmt"
-	"os"
-	"strings"
-	"syscall"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/fstack-go/fstack/stack"
 )
@@ -152,62 +146,6 @@ func (q *QueuePair) Counters() QueueCounters {
 		return QueueCounters{}
 	}
 	return *(*QueueCounters)(unsafe.Pointer(&q.c.counters))
-}
-
-// findFD looks for a descriptor to wait on. Frames that come by way of another slot are announced as all that is in
-// rings is.
-func (q *QueuePair) findFD() {
-	p := q.port
-	q.rxFD, q.event = -1, false
-	if q.e != nil && q.mode.via {
-		q.rxFD = int(C.fs_wake_fds[q.slot])
-		return
-	}
-	// net_vhost has one only while a guest is connected, and another for each guest.
-	if p.setup.rx_interrupts == 0 || p.driver == "net_vhost" {
-		return
-	}
-	fd := int(C.rte_eth_dev_rx_intr_ctl_q_get_fd(p.cid(), C.uint16_t(q.index)))
-	if fd < 0 {
-		return
-	}
-	kind, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
-	if err != nil {
-		return
-	}
-	q.rxFD, q.event = fd, strings.Contains(kind, "eventfd")
-}
-
-// RxFD implements stack.Sleeper.
-func (q *QueuePair) RxFD() int { return q.rxFD }
-
-// ArmRx implements stack.Sleeper. A TAP descriptor is readable while frames wait, whether armed or not, and is not
-// read from here: that would lose a frame.
-func (q *QueuePair) ArmRx(on bool) error {
-	if !q.event || q.c == nil {
-		return nil
-	}
-	op, rc := "rte_eth_dev_rx_intr_enable", C.int(0)
-	if on {
-		rc = C.rte_eth_dev_rx_intr_enable(q.port.cid(), C.uint16_t(q.index))
-	} else {
-		op = "rte_eth_dev_rx_intr_disable"
-		rc = C.rte_eth_dev_rx_intr_disable(q.port.cid(), C.uint16_t(q.index))
-		q.drain()
-	}
-	if rc < 0 && syscall.Errno(-rc) != syscall.ENOTSUP {
-		return &Error{Op: op, Port: q.port.id, Err: errnoOf(rc, 0)}
-	}
-	return nil
-}
-
-// drain takes the signal of an eventfd, which may be a blocking one.
-func (q *QueuePair) drain() {
-	ready := []unix.PollFd{{Fd: int32(q.rxFD), Events: unix.POLLIN}}
-	if n, err := unix.Poll(ready, 0); err == nil && n > 0 {
-		var count [8]byte
-		unix.Read(q.rxFD, count[:])
-	}
 }
 
 // Close implements stack.Device: it sends what is in the queue, if the device takes it, and closes the port with the

@@ -285,7 +285,7 @@ func TestVirtioPeerGoes(t *testing.T) {
 	}
 }
 
-// patiently is until for what threads of DPDK do in their own time.
+// patiently is until for what threads of DPDK and other processes do in their own time.
 func patiently(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	for start := time.Now(); !f(); time.Sleep(time.Millisecond) {
