@@ -9,7 +9,7 @@ const Never = int64(math.MaxInt64)
 // the stack's lock held. Times are monotonic nanoseconds, the same for all of one turn.
 type Layer interface {
 	// Deliver takes one received frame (several pieces when it does not lie in one), or returns false to
-	// leave it to the next layer. The memory is the device's: it is valid only during the call.
+	// leave it to the next layer. The memory is the device's: it is valid until the end of the turn's Exhale.
 	Deliver(port int, frame []Frame) bool
 	// Advance runs the timers that came due.
 	Advance(now int64)

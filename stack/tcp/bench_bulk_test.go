@@ -23,7 +23,7 @@ func BenchmarkConnection(b *testing.B) {
 		s.st.Lock()
 		for i := first; i < first+n; i++ {
 			c := &s.gen.clients[i%len(s.gen.clients)]
-			f := s.gen.frame(s.gen.bufs[0], uint32(i%len(s.gen.clients)), c, flags, payload)
+			f := s.gen.frame(s.gen.bufs[i%len(s.gen.bufs)], uint32(i%len(s.gen.clients)), c, flags, payload)
 			c.seq += advance
 			s.Deliver(0, []stack.Frame{f})
 		}

@@ -20,15 +20,17 @@ func (c *chunk) bytes() []byte { return c.data[c.start:c.end] }
 func (c *chunk) len() int      { return int(c.end - c.start) }
 func (c *chunk) room() int     { return chunkData - int(c.end) }
 
-// chunks is the memory of all queues. limit says how many chunks may be in use.
+// chunks is the memory of all queues. most says how many chunks may be in use.
 type chunks struct {
 	slab[chunk]
-	most uint32
+	most  uint32
+	kept  uint32 // of those, not in use, but kept free for loans
+	loans []loan // of this turn; the first one stands for none
 }
 
 // take hands out an empty chunk, or 0 at the limit.
 func (m *chunks) take() uint32 {
-	if m.used >= m.most {
+	if n := m.used + m.kept; n >= m.most || n+1 >= m.ready && !m.grow() {
 		return 0
 	}
 	i := m.alloc()
@@ -39,7 +41,7 @@ func (m *chunks) take() uint32 {
 	return i
 }
 
-// queue is a chain of chunks, first byte first.
+// queue is a chain of chunks, first byte first. A receive queue may go on with loans: then tail is the first of them.
 type queue struct {
 	head, tail uint32
 	len        uint32 // bytes
@@ -47,6 +49,9 @@ type queue struct {
 
 // append copies p to the end and returns how much memory there was for.
 func (m *chunks) append(q *queue, p []byte) (n int) {
+	if q.tail&lent != 0 {
+		m.settleQueue(q)
+	}
 	if q.tail != 0 {
 		c := m.at(q.tail)
 		n = copy(c.data[c.end:], p)
@@ -83,6 +88,9 @@ func (m *chunks) read(q *queue, p []byte) (n int) {
 			m.pop(q)
 		}
 	}
+	if q.tail&lent != 0 && n < len(p) {
+		n += m.readLent(q, p[n:])
+	}
 	q.len -= uint32(n)
 	return n
 }
@@ -100,6 +108,9 @@ func (m *chunks) peek(q *queue, skip int, p []byte) (n int) {
 		}
 		i = c.next
 	}
+	if q.tail&lent != 0 && n < len(p) {
+		n += m.peekLent(q, skip, p[n:])
+	}
 	return n
 }
 
@@ -107,6 +118,10 @@ func (m *chunks) peek(q *queue, skip int, p []byte) (n int) {
 func (m *chunks) drop(q *queue, n uint32) {
 	q.len -= n
 	for n > 0 {
+		if q.head == 0 {
+			m.dropLent(q, n)
+			return
+		}
 		c := m.at(q.head)
 		if k := uint32(c.len()); n < k {
 			c.start += uint16(n)
@@ -123,7 +138,11 @@ func (m *chunks) pop(q *queue) {
 	i := q.head
 	q.head = m.at(i).next
 	if q.head == 0 {
-		q.tail = 0
+		if q.tail&lent == 0 {
+			q.tail = 0
+		} else {
+			m.loan(q.tail).tail = 0
+		}
 	}
 	m.release(i)
 }
@@ -131,6 +150,9 @@ func (m *chunks) pop(q *queue) {
 // join moves all of from to the end of q. What fits into q's last chunk is copied there, so that short pieces cannot
 // pin a chunk each: two neighbours always hold more than one chunk's worth.
 func (m *chunks) join(q, from *queue) {
+	if q.tail&lent != 0 {
+		m.settleQueue(q)
+	}
 	for from.head != 0 && q.tail != 0 {
 		c, last := m.at(from.head), m.at(q.tail)
 		if c.len() > last.room() {
@@ -159,6 +181,8 @@ func (m *chunks) join(q, from *queue) {
 func (m *chunks) clear(q *queue) {
 	for q.head != 0 {
 		m.pop(q)
+	}
+	for q.tail != 0 && m.popLent(q) {
 	}
 	q.len = 0
 }

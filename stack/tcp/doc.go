@@ -8,8 +8,9 @@
 //
 // A TCP is a stack.Layer and a stack.Sockets. Everything a connection has lies in slabs off Go's heap and is named by
 // index: its control block (pcb), payload (chunks), out-of-order ranges, and recovery's records of what is in flight.
-// An idle connection has only its control block. Received frames are copied out of during Deliver; segments to send
-// are written straight into the port's frames, headers and payload once.
+// An idle connection has only its control block. Received frames are lent to receive queues until the turn ends; what is
+// not read by then, and what is out of order, is copied out of them. Segments to send are written straight into the
+// port's frames, headers and payload once.
 //
 // What sockets wrote and the acknowledgments owed are sent once a turn, in Exhale, so that data is acknowledged by
 // the answer to it. Data leaves as the windows permit or, on connections that ask for it, at a rate (pacing.go). Only

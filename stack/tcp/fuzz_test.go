@@ -89,7 +89,8 @@ func (p *play) segment(c *conn) {
 		k.wnd = 65535
 	}
 	k.urg = uint16(p.byte())
-	k.tos = p.byte() & 3
+	how := p.byte()
+	k.tos = how & 3
 	if n := p.byte(); n < 128 {
 		k.payload = make([]byte, int(n)*12)
 	}
@@ -110,7 +111,11 @@ func (p *play) segment(c *conn) {
 			k.opts[i] = p.byte()
 		}
 	}
-	p.b.deliver(k.frame())
+	if f := k.frame(); how>>4 == 1 {
+		p.b.deliverPieces(f, 140+int(how), stack.RxIPCsumGood|stack.RxL4CsumGood)
+	} else {
+		p.b.deliver(f)
+	}
 }
 
 func (p *play) call(h stack.Handle) {
@@ -120,7 +125,12 @@ func (p *play) call(h stack.Handle) {
 	case 0, 1, 2:
 		b.Send(h, make([]byte, int(p.byte())*40), []int{0, 0, unix.MSG_MORE, unix.MSG_OOB}[p.byte()&3])
 	case 3, 4, 5:
-		b.Recv(h, buf[:int(p.byte())*10], []int{0, 0, unix.MSG_PEEK, unix.MSG_OOB, unix.MSG_TRUNC}[p.byte()%5])
+		n, _ := b.Recv(h, buf[:int(p.byte())*10], []int{0, 0, unix.MSG_PEEK, unix.MSG_OOB, unix.MSG_TRUNC}[p.byte()%5])
+		for _, v := range buf[:n] {
+			if v != 0 {
+				b.t.Fatalf("read %#x, all that was sent is zero", v)
+			}
+		}
 	case 6:
 		b.Shutdown(h, int(p.byte()&3))
 	case 7:

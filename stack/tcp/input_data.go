@@ -30,20 +30,22 @@ func (p *pcb) deaf() bool {
 
 // inputData puts text where it belongs: the receive queue, or the ranges that wait for a gap to be filled.
 func (t *TCP) inputData(i uint32, p *pcb, s *segment, fin bool) {
-	n := uint32(len(s.payload))
+	n := s.text()
 	p.rcvdAt = t.nowMS
 	if p.flags&flagECN != 0 && n > 0 {
 		t.inputECN(i, p, s)
 	}
 	if p.urg == urgComing {
+		t.joinPieces(s)
 		t.takeUrgent(p, s)
 	}
 	if s.seq != p.rcvNxt || p.ooo != 0 && n > 0 {
+		t.joinPieces(s)
 		t.inputGap(i, p, s, fin)
 		return
 	}
 	if n > 0 {
-		k := uint32(t.chunks.append(&p.rcv, s.payload))
+		k := t.takeIn(i, p, s)
 		if k < n { // no memory for the rest: as if it had been lost
 			t.counters.DropNoMemory++
 			fin = false

@@ -18,24 +18,29 @@ import (
 
 // segment is the received one, in host order. There is one, reused.
 type segment struct {
-	key             // as seen from here: local is the destination
-	hash    uint32  // of the key
-	seq     uint32  //
-	ack     uint32  //
-	wnd     uint32  // not scaled
-	flags   uint8   //
-	port    uint8   // of the stack
-	ipv6    bool    //
-	ce      bool    // the IP header says that it met congestion
-	urg     uint16  //
-	src     [6]byte // link address of who sent it; zero if netstack unwrapped it
-	opts    options //
-	payload []byte  // in the frame
+	key                   // as seen from here: local is the destination
+	hash    uint32        // of the key
+	seq     uint32        //
+	ack     uint32        //
+	wnd     uint32        // not scaled
+	flags   uint8         //
+	port    uint8         // of the stack
+	ipv6    bool          //
+	ce      bool          // the IP header says that it met congestion
+	urg     uint16        //
+	src     [6]byte       // link address of who sent it; zero if netstack unwrapped it
+	opts    options       //
+	payload []byte        // in the frame
+	more    []stack.Frame // the payload goes on in them: only for what header prediction takes
+	rest    uint32        // bytes in more
 }
+
+// text is the length of the payload.
+func (s *segment) text() uint32 { return uint32(len(s.payload)) + s.rest }
 
 // len is the sequence space that the segment takes.
 func (s *segment) len() uint32 {
-	n := uint32(len(s.payload))
+	n := s.text()
 	if s.flags&(wire.SYN|wire.FIN) != 0 {
 		n += uint32(s.flags>>1&1) + uint32(s.flags&1)
 	}
@@ -63,8 +68,14 @@ func (t *TCP) setTime(now int64) {
 
 func (t *TCP) deliverFrame(port uint8, frame []stack.Frame) bool {
 	b, verdict := frame[0].Bytes(), frame[0].Flags
+	size := len(b)
+	t.lending = true
 	if len(frame) > 1 {
-		b = t.assemble(frame)
+		if size = inPieces(frame); size == 0 {
+			b = t.assemble(frame)
+			size = len(b)
+			t.lending = false
+		}
 	}
 	if len(b) < wire.EthernetLen+wire.IPv4Len {
 		return false
@@ -88,13 +99,13 @@ func (t *TCP) deliverFrame(port uint8, frame []stack.Frame) bool {
 		// Options, fragments, lengths that cannot be: netstack unwraps or counts them.
 		n := ip.TotalLen()
 		if ip.VersionIHL() != 0x45 || ip.Fragment()&(wire.IPv4MF|wire.IPv4OffsetMask) != 0 ||
-			n > len(b)-wire.EthernetLen || n < wire.IPv4Len || verdict&stack.RxIPCsumBad != 0 {
+			n > size-wire.EthernetLen || n < wire.IPv4Len || verdict&stack.RxIPCsumBad != 0 {
 			return false
 		}
 		if verdict&stack.RxIPCsumGood == 0 && !ip.ChecksumGood() {
 			return false
 		}
-		tcp = b[wire.EthernetLen+wire.IPv4Len : wire.EthernetLen+n]
+		tcp = b[wire.EthernetLen+wire.IPv4Len : min(wire.EthernetLen+n, len(b))]
 		s.rhi, s.rlo = 0, mappedPrefix|uint64(binary.BigEndian.Uint32(ip.Src()[:]))
 		s.lhi, s.llo = 0, mappedPrefix|uint64(binary.BigEndian.Uint32(ip.Dst()[:]))
 		s.scope, s.ipv6, s.ce = 0, false, ip.TOS()&ecnMask == ecnCE
@@ -113,10 +124,10 @@ func (t *TCP) deliverFrame(port uint8, frame []stack.Frame) bool {
 			return false
 		}
 		n := ip.PayloadLen()
-		if ip.Version() != 6 || n > len(b)-wire.EthernetLen-wire.IPv6Len {
+		if ip.Version() != 6 || n > size-wire.EthernetLen-wire.IPv6Len {
 			return false
 		}
-		tcp = b[wire.EthernetLen+wire.IPv6Len : wire.EthernetLen+wire.IPv6Len+n]
+		tcp = b[wire.EthernetLen+wire.IPv6Len : min(wire.EthernetLen+wire.IPv6Len+n, len(b))]
 		s.rhi, s.rlo = be64(ip.Src()[0:8]), be64(ip.Src()[8:16])
 		s.lhi, s.llo = be64(ip.Dst()[0:8]), be64(ip.Dst()[8:16])
 		if isMapped(s.rhi, s.rlo) || isMapped(s.lhi, s.llo) {
@@ -135,6 +146,10 @@ func (t *TCP) deliverFrame(port uint8, frame []stack.Frame) bool {
 		return false
 	}
 	s.port, s.src, t.frame = port, *eth.Src(), frame
+	s.more, s.rest = nil, 0
+	if size > len(b) {
+		s.more, s.rest = frame[1:], uint32(size-len(b))
+	}
 	if len(tcp) < wire.TCPLen {
 		if t.mayTake(s) {
 			t.counters.DropSegmentTooShort++
@@ -189,6 +204,9 @@ func (t *TCP) parse(i uint32, p *pcb, h *wire.TCP, tcp []byte) {
 	if !s.opts.parse(tcp[wire.TCPLen:n], s.flags&wire.SYN != 0) {
 		t.counters.BadOptions++
 	}
+	if p == nil || p.state != stateEstablished {
+		t.joinPieces(s)
+	}
 	switch {
 	case p != nil:
 		t.input(i, p, s)
@@ -232,6 +250,7 @@ func (t *TCP) deliverSegment(port int, src, dst netip.Addr, tcp []byte) {
 		s.scope = uint32(port) + 1
 	}
 	s.port, s.src, t.frame, t.unwrapped = uint8(port), [6]byte{}, nil, tcp
+	s.more, s.rest, t.lending = nil, 0, false
 	h := wire.TCPAt(tcp)
 	s.ports = makePorts(h.DstPort(), h.SrcPort())
 	s.hash = t.table.hash(&s.key)
@@ -241,6 +260,43 @@ func (t *TCP) deliverSegment(port int, src, dst netip.Addr, tcp []byte) {
 		return
 	}
 	t.parse(i, p, h, tcp)
+}
+
+// inPieces tells whether a frame in several pieces can be left so, and its size: it is a TCP segment whose headers are all
+// in the first one, whose checksum the device has found good, and nothing is behind the packet. 0: it cannot.
+func inPieces(frame []stack.Frame) (size int) {
+	b := frame[0].Bytes()
+	if frame[0].Flags&stack.RxL4CsumGood == 0 || len(b) < headMost {
+		return 0
+	}
+	for i := range frame {
+		size += int(frame[i].Len)
+	}
+	n, proto := 0, uint8(0)
+	switch wire.EthernetAt(b).Type() {
+	case wire.TypeIPv4:
+		ip := wire.IPv4At(b[wire.EthernetLen:])
+		n, proto = ip.TotalLen(), ip.Proto()
+	case wire.TypeIPv6:
+		ip := wire.IPv6At(b[wire.EthernetLen:])
+		n, proto = wire.IPv6Len+ip.PayloadLen(), ip.Next()
+	}
+	if proto != wire.ProtoTCP || wire.EthernetLen+n != size {
+		return 0
+	}
+	return size
+}
+
+// joinPieces puts a payload in several pieces together, for all but header prediction.
+func (t *TCP) joinPieces(s *segment) {
+	if s.more == nil {
+		return
+	}
+	t.gather = append(t.gather[:0], s.payload...)
+	for i := range s.more {
+		t.gather = append(t.gather, s.more[i].Bytes()...)
+	}
+	s.payload, s.more, s.rest, t.lending = t.gather, nil, 0, false
 }
 
 // assemble copies the pieces of a frame together.

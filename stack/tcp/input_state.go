@@ -27,13 +27,14 @@ const fastFlags = wire.PSH | wire.ECE | wire.CWR
 // inputSynced takes a segment in from SYN-RECEIVED on. The steps are those of RFC 9293 §3.10.7.4.
 func (t *TCP) inputSynced(i uint32, p *pcb, s *segment) {
 	// Header prediction: the next segment in order, or an acknowledgment, of an established connection.
-	if p.state == stateEstablished && s.flags&^fastFlags == wire.ACK && s.seq == p.rcvNxt &&
-		uint32(len(s.payload)) <= p.rcvAdv-p.rcvNxt && int32(p.rcvAdv-p.rcvNxt) >= 0 && t.stampFine(p, s) {
-		if t.inputAck(i, p, s) && len(s.payload) > 0 {
+	if n := s.text(); p.state == stateEstablished && s.flags&^fastFlags == wire.ACK && s.seq == p.rcvNxt &&
+		n <= p.rcvAdv-p.rcvNxt && int32(p.rcvAdv-p.rcvNxt) >= 0 && t.stampFine(p, s) {
+		if t.inputAck(i, p, s) && n > 0 {
 			t.inputData(i, p, s, false)
 		}
 		return
 	}
+	t.joinPieces(s)
 
 	// A SYN-ACK that crosses our own in a simultaneous open (RFC 9293 §3.5, figure 7): its SYN is known.
 	if p.state == stateSynRcvd && s.flags&(wire.SYN|wire.ACK|wire.RST) == wire.SYN|wire.ACK && s.seq == p.irs && s.ack == p.iss+1 {

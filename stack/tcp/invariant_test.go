@@ -5,7 +5,7 @@ import "fmt"
 // invariants looks through all that the TCP holds and returns what does not agree.
 func (t *TCP) invariants() error {
 	var u Usage
-	var halves, waits, orphans, armed uint32
+	var halves, waits, orphans, armed, kept uint32
 	walk := func(i uint32, what string, q *queue) error {
 		n, last := uint32(0), uint32(0)
 		for c := q.head; c != 0; c = t.chunks.at(c).next {
@@ -18,7 +18,20 @@ func (t *TCP) invariants() error {
 				return fmt.Errorf("pcb %d: more chunks in queues than in use", i)
 			}
 		}
-		if n != q.len || last != q.tail {
+		tail := q.tail
+		if q.tail&lent != 0 {
+			tail = t.chunks.loan(q.tail).tail
+			end := uint32(0)
+			for l := q.tail; l != 0; l = t.chunks.loan(l).next {
+				n += uint32(len(t.chunks.loan(l).b))
+				kept += t.chunks.loan(l).cost
+				end = l
+			}
+			if end != t.chunks.loan(q.tail).last || len(t.chunks.loan(q.tail).b) == 0 {
+				return fmt.Errorf("pcb %d: %s has loans from %#x to %#x and says %#x", i, what, q.tail, end, t.chunks.loan(q.tail).last)
+			}
+		}
+		if n != q.len || last != tail {
 			return fmt.Errorf("pcb %d: %s of %d bytes says %d, ends at chunk %d and says %d", i, what, n, q.len, last, q.tail)
 		}
 		return nil
@@ -137,6 +150,9 @@ func (t *TCP) invariants() error {
 	}
 	if older != t.waits.newest {
 		return fmt.Errorf("record %d is the last, said to be %d", older, t.waits.newest)
+	}
+	if c := &t.chunks; kept != c.kept || c.used+kept > c.most || kept > 0 && c.used+kept >= c.ready {
+		return fmt.Errorf("%d chunks are kept for loans, said to be %d; %d in use of %d, %d usable", kept, c.kept, c.used, c.most, c.ready-1)
 	}
 	h := Usage{
 		PCBs: int(t.pcbs.used), Extras: int(t.extras.used), Chunks: int(t.chunks.used), OutOfOrder: int(t.ooo.used), Ranges: int(t.ranges.used), Entries: int(t.table.count),

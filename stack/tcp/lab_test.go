@@ -18,7 +18,8 @@ type bench struct {
 	dev  *handDevice
 	now  int64
 	peer netip.Addr
-	out  []reply // sent by the host and not looked at yet
+	out  []reply  // sent by the host and not looked at yet
+	held [][]byte // frames delivered in this turn
 }
 
 // reply is a segment that the host has sent.
@@ -90,6 +91,12 @@ func (b *bench) turn() {
 	b.t.Helper()
 	for range 3 {
 		b.st.Poll(b.now)
+		for _, f := range b.held { // the device has them back
+			for i := range f {
+				f[i] = 0xee
+			}
+		}
+		b.held = nil
 	}
 	b.dev.Flush()
 	for _, f := range b.dev.sent {
@@ -199,11 +206,26 @@ func (k packet) frame() []byte {
 	return f
 }
 
-// deliver gives the host a frame and returns whether it took it.
-func (b *bench) deliver(f []byte) bool {
+// deliver gives the host a frame and returns whether it took it. The frame's memory is gone after the turn.
+func (b *bench) deliver(f []byte) bool { return b.deliverPieces(f, max(len(f), 1), 0) }
+
+// deliverPieces gives the host a frame in pieces of so many bytes, with a device's verdict.
+func (b *bench) deliverPieces(f []byte, size int, verdict stack.FrameFlags) bool {
+	f = append([]byte(nil), f...)
+	b.held = append(b.held, f)
+	var frame []stack.Frame
+	for at := 0; at == 0 || at < len(f); at += size {
+		end := min(at+size, len(f))
+		piece := stack.MakeFrame(f[at:end:end], 0)
+		piece.Flags = verdict
+		if end < len(f) {
+			piece.Flags |= stack.More
+		}
+		frame = append(frame, piece)
+	}
 	b.st.Lock()
 	defer b.st.Unlock()
-	return b.Deliver(0, []stack.Frame{stack.MakeFrame(f, 0)})
+	return b.Deliver(0, frame)
 }
 
 // send delivers a packet and turns.

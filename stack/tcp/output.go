@@ -39,6 +39,9 @@ func (t *TCP) Exhale(now int64) int {
 	if len(t.starved) > 0 {
 		t.feed()
 	}
+	if len(t.borrowers) > 0 {
+		t.settle()
+	}
 	n := t.frames
 	t.frames = 0
 	return n

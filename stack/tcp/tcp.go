@@ -90,6 +90,8 @@ type TCP struct {
 	seg       segment // the received one
 	result    recovery.Result
 	gather    []byte        // a received frame in several pieces
+	lending   bool          // its bytes stay where they are until the turn ends
+	borrowers []uint32      // PCBs whose receive queues have loans, or had in this turn
 	frame     []stack.Frame // of the received segment; nil: netstack unwrapped it
 	unwrapped []byte        // then it is this
 	secret    secret
@@ -145,6 +147,7 @@ func New(st *stack.Stack, network stack.Network, cfg Config) (*TCP, error) {
 	}
 	conns := cfg.Connections
 	t.chunks.most = uint32(cfg.Memory / chunkSize)
+	t.chunks.loans = make([]loan, 1, 64)
 	for _, open := range []func() error{
 		func() error { return t.pcbs.open(conns) },
 		func() error { return t.chunks.open(int(t.chunks.most)) },

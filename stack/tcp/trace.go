@@ -126,7 +126,7 @@ func (tr *tracer) segment(t *TCP, i uint32, p *pcb, s *segment) {
 		return
 	}
 	e := tr.event(t, p, "received")
-	e.Flags, e.Seq, e.Ack, e.Len, e.Window = flagString(s.flags), s.seq-p.irs, s.ack-p.iss, len(s.payload), s.wnd<<p.sndScale
+	e.Flags, e.Seq, e.Ack, e.Len, e.Window = flagString(s.flags), s.seq-p.irs, s.ack-p.iss, int(s.text()), s.wnd<<p.sndScale
 	tr.write(&e)
 }
 
