@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,8 +19,21 @@ type Client struct {
 	in   *bufio.Reader
 }
 
-// Dial connects to the program that runs under a file prefix. Its error says so if none does.
-func Dial(prefix string) (*Client, error) { return dial(Path(prefix), prefix) }
+// Dial connects to the program that runs under a file prefix: to one of this user's, or to root's if its control_group
+// has this user. Its error says so if none does.
+func Dial(prefix string) (*Client, error) {
+	c, err := dial(Path(prefix), prefix)
+	if os.Geteuid() == 0 || !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ECONNREFUSED) {
+		return c, err
+	}
+	switch c, fromRoot := dial(filepath.Join(rootDir, prefix, socketName), prefix); {
+	case fromRoot == nil:
+		return c, nil
+	case errors.Is(fromRoot, unix.EACCES):
+		return nil, fromRoot
+	}
+	return nil, fmt.Errorf("%w, nor on root's %s", err, filepath.Join(rootDir, prefix, socketName))
+}
 
 func dial(path, prefix string) (*Client, error) {
 	if err := checkPath(path); err != nil {
@@ -29,7 +44,7 @@ func dial(path, prefix string) (*Client, error) {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ECONNREFUSED):
 		return nil, fmt.Errorf("no program runs under file_prefix %s: nobody listens on %s: %w", prefix, path, errors.Unwrap(err))
 	case errors.Is(err, unix.EACCES):
-		return nil, fmt.Errorf("control socket %s: %w: become root, or a member of the socket's group", path, unix.EACCES)
+		return nil, fmt.Errorf("control socket %s: %w: become root, or a member of the group that [stack] control_group names", path, unix.EACCES)
 	case err != nil:
 		return nil, fmt.Errorf("control socket: %w", err)
 	}

@@ -23,7 +23,12 @@ func Dir(prefix string) string {
 }
 
 // Path is the socket of the program that runs under a file prefix.
-func Path(prefix string) string { return filepath.Join(Dir(prefix), "control.sock") }
+func Path(prefix string) string { return filepath.Join(Dir(prefix), socketName) }
+
+const (
+	socketName = "control.sock"
+	rootDir    = "/var/run/fstack" // Dir's parent for root
+)
 
 // pathMax is what fits into the kernel's struct sockaddr_un.
 const pathMax = 107
