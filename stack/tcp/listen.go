@@ -107,7 +107,9 @@ func (t *TCP) spawn(l uint32, lp *pcb, s *segment) (uint32, *pcb) {
 		return 0, nil
 	}
 	p := t.pcbs.at(i)
-	*p = pcb{key: s.key, hash: s.hash, flags: lp.flags & inherited, sndBuf: lp.sndBuf, rcvBuf: lp.rcvBuf, parent: l}
+	*p = pcb{} // and not a literal with all, which is made elsewhere and copied
+	p.key, p.hash, p.parent = s.key, s.hash, l
+	p.flags, p.sndBuf, p.rcvBuf = lp.flags&inherited, lp.sndBuf, lp.rcvBuf
 	if s.ipv6 {
 		p.flags |= flagIPv6
 	}

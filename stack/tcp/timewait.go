@@ -105,12 +105,13 @@ func (t *TCP) timeWait(i uint32, p *pcb) {
 func (t *TCP) remember(n uint32, p *pcb) {
 	o := t.opts.at(p.opts)
 	w := t.waits.at(n)
-	*w = timeWait{
-		key: p.key, hash: p.hash, bind: p.bind, rcvNxt: p.rcvNxt, sndNxt: p.rec.Nxt, tsRecent: p.tsRecent, tsRecentAt: p.tsRecentAt,
-		since: t.nowMS, iss: p.iss, irs: p.irs, flags: uint32(p.flags & timeWaitFlags),
-		wnd: uint16(p.window() >> p.rcvScale), rcvScale: p.rcvScale, tos: o.tos,
-	}
-	if w.has(flagIPv6) {
+	w.key, w.hash, w.bind, w.flags = p.key, p.hash, p.bind, uint32(p.flags&timeWaitFlags)
+	w.rcvNxt, w.sndNxt, w.irs, w.iss = p.rcvNxt, p.rec.Nxt, p.irs, p.iss
+	w.tsRecent, w.tsRecentAt = p.tsRecent, p.tsRecentAt
+	w.wnd, w.rcvScale = uint16(p.window()>>p.rcvScale), p.rcvScale
+	w.warPeriod, w.warCount = p.warPeriod, p.warCount
+	w.since = t.nowMS
+	if w.tos = o.tos; w.has(flagIPv6) {
 		w.tos = o.class
 	}
 	t.binds.count(w.bind, w.sharing(), 1)
