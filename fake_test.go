@@ -473,9 +473,10 @@ func (h *fakeHost) PeerAddr(s stack.Handle) (a netip.AddrPort, err error) {
 
 func (h *fakeHost) Events(stack.Handle) stack.Events { panic("fstack does not ask for events") }
 
-func (h *fakeHost) Watch(s stack.Handle, sink stack.SinkID, tag uint32) {
+func (h *fakeHost) Watch(s stack.Handle, sink stack.SinkID, tag uint32) stack.Events {
 	h.with(s, func(x *fakeSocket) error {
 		x.sink, x.tag = sink, tag
 		return nil
 	})
+	return 0 // fstack does not ask for events
 }

@@ -19,13 +19,16 @@ type nothing struct {
 func (nothing) Open(domain, typ, proto int) (stack.Handle, error)             { return 1, nil }
 func (nothing) Listen(h stack.Handle, backlog int) error                      { return nil }
 func (nothing) Close(h stack.Handle) error                                    { return nil }
-func (nothing) Watch(h stack.Handle, sink stack.SinkID, tag uint32)           {}
 func (nothing) Recv(h stack.Handle, p []byte, flags int) (int, error)         { return len(p), nil }
 func (nothing) Send(h stack.Handle, p []byte, flags int) (int, error)         { return len(p), nil }
 func (nothing) SetOption(h stack.Handle, level, name int, value []byte) error { return nil }
 
 func (nothing) Accept(h stack.Handle) (stack.Handle, netip.AddrPort, error) {
 	return 2, netip.AddrPortFrom(netip.AddrFrom4(inet4), 80), nil
+}
+
+func (n nothing) Watch(h stack.Handle, sink stack.SinkID, tag uint32) stack.Events {
+	return n.Events(h)
 }
 
 func (n nothing) Events(h stack.Handle) stack.Events {
@@ -184,6 +187,23 @@ func BenchmarkAcceptRegisterClose(b *testing.B) {
 	for b.Loop() {
 		fd, _, _ := Accept4(l, unix.SOCK_NONBLOCK)
 		EpollCtl(ep, unix.EPOLL_CTL_ADD, fd, &EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
+		Close(fd)
+	}
+}
+
+// BenchmarkShortConnection is what a connection costs that is accepted, registered, reported once and closed.
+func BenchmarkShortConnection(b *testing.B) {
+	ready := stack.EventIn | stack.EventOut
+	Use(loopTable(&ready))
+	l, _ := Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	ep, _ := EpollCreate1(0)
+	events := make([]EpollEvent, 64)
+	for b.Loop() {
+		fd, _, _ := Accept4(l, unix.SOCK_NONBLOCK)
+		EpollCtl(ep, unix.EPOLL_CTL_ADD, fd, &EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLET, Fd: int32(fd)})
+		if n, _ := EpollWait(ep, events, -1); n != 1 {
+			b.Fatalf("%d ready", n)
+		}
 		Close(fd)
 	}
 }

@@ -13,9 +13,10 @@ import (
 // epoll is a set of registrations (items) and the list of those that may be ready, in the order in which
 // they became so. All but collecting and its batch is guarded by the table's lock.
 type epoll struct {
-	items       uint32 // first of all its registrations
-	first, last uint32 // ready list
-	ready       atomic.Int32
+	items       uint32      // first of all its registrations
+	first, last uint32      // ready list
+	ready       int         // its length
+	some        atomic.Bool // it is not empty: for a look without the lock
 	waiters     []*waiter
 
 	collecting sync.Mutex // held by EpollWait while it asks the sockets; taken before any other lock
@@ -129,9 +130,21 @@ func (t *Table) EpollCtl(epfd, op, fd int, event *EpollEvent) error {
 		return err
 	}
 	f, gen := t.items[i].file, t.items[i].gen
+	s := t.socks[st.kind()]
+	first := s != nil && st&watched == 0
+	if first {
+		t.flag(f, watched, true)
+	}
 	t.mu.Unlock()
 
-	t.watch(f, st) // first, so that nothing is lost between the look and the watch
+	// The look comes after the registration, so that nothing is lost between them. Before the Watch that the first one
+	// does, others made meanwhile and calls that wait are not told of what happens: then they are.
+	if first {
+		if ready := s.Watch(st.handle(), t.sink, st.tag(f)); ready != 0 {
+			(*tableSink)(t).Notify(st.tag(f), ready)
+		}
+		return nil
+	}
 	ready := t.eventsOf(st)
 	t.mu.Lock()
 	if it := &t.items[i]; it.gen == gen && uint32(ready)&it.events&^modeBits != 0 {

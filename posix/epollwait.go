@@ -64,9 +64,10 @@ func (t *Table) enqueue(ep *epoll, i uint32) {
 		t.items[ep.last].after = i
 	} else {
 		ep.first = i
+		ep.some.Store(true)
 	}
 	ep.last = i
-	ep.ready.Add(1)
+	ep.ready++
 }
 
 func (t *Table) wakeOne(ep *epoll) bool {
@@ -92,7 +93,9 @@ func (t *Table) dequeue(ep *epoll, i uint32) {
 		ep.last = it.before
 	}
 	it.queued = false
-	ep.ready.Add(-1)
+	if ep.ready--; ep.ready == 0 {
+		ep.some.Store(false)
+	}
 }
 
 // EpollWait fills events with what is ready, in the order in which it became so, and returns how many; if none
@@ -133,12 +136,12 @@ type candidate struct {
 // collect takes each item of the ready list once: what is not ready leaves it; what is gets reported, and
 // stays at the end of the list if it is level-triggered. The sockets are asked in batches, without the lock.
 func (t *Table) collect(ep *epoll, events []EpollEvent) (n int) {
-	left := int(ep.ready.Load())
-	if left == 0 {
+	if !ep.some.Load() {
 		return 0
 	}
 	ep.collecting.Lock()
 	t.mu.Lock()
+	left := ep.ready
 	for left > 0 && n < len(events) {
 		batch := ep.batch[:min(left, len(events)-n, len(ep.batch))]
 		left -= len(batch)

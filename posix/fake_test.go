@@ -374,9 +374,10 @@ func (f *fake) Events(h stack.Handle) (ev stack.Events) {
 	return ev
 }
 
-func (f *fake) Watch(h stack.Handle, sink stack.SinkID, tag uint32) {
+func (f *fake) Watch(h stack.Handle, sink stack.SinkID, tag uint32) stack.Events {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	s := f.get(h)
 	s.sink, s.tag = sink, tag
+	f.mu.Unlock()
+	return f.Events(h)
 }

@@ -72,7 +72,16 @@ func (s state) same(o state) bool { return (s^o)&^changing == 0 }
 func (t *Table) open(k kind, h stack.Handle, flags state, cloexec bool) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f := t.unused.free
+	fd, f, err := t.newFile(cloexec)
+	if err == nil {
+		t.setState(f, makeState(k, h, flags))
+	}
+	return fd, err
+}
+
+// newFile makes a file of kindNone with one descriptor.
+func (t *Table) newFile(cloexec bool) (fd int, f uint32, err error) {
+	f = t.unused.free
 	switch {
 	case f != 0:
 		t.unused.free = t.files[f].items
@@ -80,16 +89,14 @@ func (t *Table) open(k kind, h stack.Handle, flags state, cloexec bool) (int, er
 		t.unused.top++
 		f = t.unused.top
 	default:
-		return -1, syscall.ENFILE
+		return -1, 0, syscall.ENFILE
 	}
-	fd, err := t.newFD(firstFD, f, cloexec)
-	if err != nil {
+	if fd, err = t.newFD(firstFD, f, cloexec); err != nil {
 		t.files[f].items, t.unused.free = t.unused.free, f
-		return -1, err
+		return -1, 0, err
 	}
 	t.files[f].items = 0
-	t.setState(f, makeState(k, h, flags))
-	return fd, nil
+	return fd, f, nil
 }
 
 // setState names what a file is, within its generation.
@@ -139,8 +146,10 @@ func (t *Table) release(fd int, f uint32) (st state, last bool) {
 	if st&hasTimeouts != 0 {
 		delete(t.timeouts, f)
 	}
-	t.wakeFile(f, st, ^stack.Events(0))
-	delete(t.waiters, f)
+	if st&hasWaiters != 0 {
+		t.wakeFile(f, st, ^stack.Events(0))
+		delete(t.waiters, f)
+	}
 	const gen = state(1) << genShift
 	p.state.Store(uint64((st + gen) & (0xff << genShift))) // the next generation, kindNone
 	p.items, t.unused.free = t.unused.free, f

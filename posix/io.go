@@ -134,7 +134,7 @@ func (t *Table) sendAll(fd int, s stack.Sockets, st state, p []byte, flags, n in
 func (t *Table) Recvfrom(fd int, p []byte, flags int) (n int, from Sockaddr, err error) {
 	n, a, err := t.RecvfromAddrPort(fd, p, flags)
 	if err == nil && a.IsValid() {
-		from = t.addrs.make(t.state(fd), a)
+		from = t.sockaddr(t.state(fd), a)
 	}
 	return n, from, err
 }

@@ -3,7 +3,6 @@ package posix
 import (
 	"net/netip"
 	"strconv"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -47,15 +46,18 @@ func fromSockaddr(st state, sa Sockaddr) (netip.AddrPort, error) {
 const sockaddrs = 32
 
 type spareSockaddrs struct {
-	mu  sync.Mutex
 	in4 []unix.SockaddrInet4
 	in6 []unix.SockaddrInet6
 }
 
+func (t *Table) sockaddr(st state, a netip.AddrPort) Sockaddr {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.addrs.make(st, a)
+}
+
 // make is the address as a socket of st's family tells it.
 func (s *spareSockaddrs) make(st state, a netip.AddrPort) Sockaddr {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if st&inet6 == 0 {
 		if len(s.in4) == 0 {
 			s.in4 = make([]unix.SockaddrInet4, sockaddrs)

@@ -87,53 +87,65 @@ func (t *Table) Accept(fd int) (int, Sockaddr, error) { return t.Accept4(fd, 0) 
 // Accept4 takes a connection. flags: SOCK_NONBLOCK, SOCK_CLOEXEC. EAGAIN, EINVAL (not listening), EMFILE (the
 // connection stays in the queue). The address is memory of the collector's; Accept4AddrPort's is not.
 func (t *Table) Accept4(fd, flags int) (int, Sockaddr, error) {
-	nfd, peer, err := t.Accept4AddrPort(fd, flags)
-	if err != nil {
-		return -1, nil, err
-	}
-	return nfd, t.addrs.make(t.state(nfd), peer), nil
+	nfd, _, sa, err := t.accept(fd, flags, true)
+	return nfd, sa, err
 }
 
 // Accept4AddrPort is Accept4 that allocates nothing.
 func (t *Table) Accept4AddrPort(fd, flags int) (int, netip.AddrPort, error) {
-	s, st, err := t.socket(fd)
-	if err != nil {
-		return -1, netip.AddrPort{}, err
-	}
-	if flags&^typeFlags != 0 {
-		return -1, netip.AddrPort{}, syscall.EINVAL
-	}
-	nfd, peer, err := t.accept(s, st, flags)
-	if err == syscall.EAGAIN && t.blocks(st, 0) {
-		err = t.await(fd, st, stack.EventIn, t.timeout(fd, st, recvTimeout), func() (err error) {
-			nfd, peer, err = t.accept(s, st, flags)
-			return err
-		})
-	}
-	if err != nil {
-		return -1, netip.AddrPort{}, err
-	}
-	t.progress()
-	return nfd, peer, nil
+	nfd, peer, _, err := t.accept(fd, flags, false)
+	return nfd, peer, err
 }
 
-// accept reserves the descriptor first, so that a connection for which there is none stays in the queue.
-func (t *Table) accept(s stack.Sockets, st state, flags int) (int, netip.AddrPort, error) {
-	nfd, err := t.open(kindNone, 0, 0, flags&unix.SOCK_CLOEXEC != 0)
+// accept tells the peer's address also as a Sockaddr, if that is asked for.
+func (t *Table) accept(fd, flags int, sockaddr bool) (nfd int, peer netip.AddrPort, sa Sockaddr, err error) {
+	s, st, err := t.socket(fd)
+	if err == nil && flags&^typeFlags != 0 {
+		err = syscall.EINVAL
+	}
 	if err != nil {
-		return -1, netip.AddrPort{}, err
+		return -1, peer, nil, err
+	}
+	nfd, peer, sa, err = t.tryAccept(s, st, flags, sockaddr)
+	if err == syscall.EAGAIN && t.blocks(st, 0) {
+		return t.awaitAccept(fd, s, st, flags, sockaddr)
+	}
+	if err == nil {
+		t.progress()
+	}
+	return nfd, peer, sa, err
+}
+
+func (t *Table) awaitAccept(fd int, s stack.Sockets, st state, flags int, sockaddr bool) (nfd int, peer netip.AddrPort, sa Sockaddr, err error) {
+	nfd = -1 // closed meanwhile
+	err = t.await(fd, st, stack.EventIn, t.timeout(fd, st, recvTimeout), func() (err error) {
+		nfd, peer, sa, err = t.tryAccept(s, st, flags, sockaddr)
+		return err
+	})
+	return nfd, peer, sa, err
+}
+
+// tryAccept reserves the descriptor first, so that a connection for which there is none stays in the queue.
+func (t *Table) tryAccept(s stack.Sockets, st state, flags int, sockaddr bool) (fd int, peer netip.AddrPort, sa Sockaddr, err error) {
+	t.mu.Lock()
+	fd, f, err := t.newFile(flags&unix.SOCK_CLOEXEC != 0)
+	t.mu.Unlock()
+	if err != nil {
+		return -1, peer, nil, err
 	}
 	h, peer, err := s.Accept(st.handle())
 	t.mu.Lock()
-	f := t.file(nfd)
 	if err != nil {
-		t.release(nfd, f)
+		t.release(fd, f)
 		t.mu.Unlock()
-		return -1, netip.AddrPort{}, err
+		return -1, peer, nil, err
 	}
 	t.setState(f, makeState(st.kind(), h, st&(inet6|streaming)|socketFlags(0, flags)))
+	if sockaddr {
+		sa = t.addrs.make(st, peer)
+	}
 	t.mu.Unlock()
-	return nfd, peer, nil
+	return fd, peer, sa, nil
 }
 
 // Connect connects a stream, waiting for it if it may block, or sets a datagram socket's peer. EINPROGRESS,
@@ -192,7 +204,7 @@ func (t *Table) Getsockname(fd int) (Sockaddr, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.addrs.make(st, a), nil
+	return t.sockaddr(st, a), nil
 }
 
 // Getpeername tells the peer's address. ENOTCONN.
@@ -205,5 +217,5 @@ func (t *Table) Getpeername(fd int) (Sockaddr, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.addrs.make(st, a), nil
+	return t.sockaddr(st, a), nil
 }

@@ -142,8 +142,8 @@ func (t *Table) checkLists(tb testing.TB) {
 			before = i
 			ready++
 		}
-		if ep.last != before || int(ep.ready.Load()) != ready {
-			tb.Errorf("epoll %d: last %d, want %d; %d ready, want %d", h, ep.last, before, ep.ready.Load(), ready)
+		if ep.last != before || ep.ready != ready || ep.some.Load() != (ready > 0) {
+			tb.Errorf("epoll %d: last %d, want %d; %d ready, want %d", h, ep.last, before, ep.ready, ready)
 		}
 		prev := uint32(0)
 		for i := ep.items; i != 0; i = t.items[i].next {

@@ -18,7 +18,10 @@ type watched struct {
 	tag  uint32
 }
 
-func (t *watched) Watch(_ Handle, sink SinkID, tag uint32) { t.sink, t.tag = sink, tag }
+func (t *watched) Watch(_ Handle, sink SinkID, tag uint32) Events {
+	t.sink, t.tag = sink, tag
+	return 0
+}
 
 // clocked returns a stack on a clock that the test sets.
 func clocked() (*Stack, *atomic.Int64) {

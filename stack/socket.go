@@ -53,8 +53,8 @@ type Sockets interface {
 	// Events is the readiness now.
 	Events(h Handle) Events
 	// Watch has each later change to ready told to the sink with that tag, also if it was ready before (new
-	// data makes a new notification). SinkNone ends it.
-	Watch(h Handle, sink SinkID, tag uint32)
+	// data makes a new notification), and returns the readiness now. SinkNone ends it.
+	Watch(h Handle, sink SinkID, tag uint32) Events
 }
 
 // Sink takes news of readiness: the fd table of posix, the connections of package fstack.

@@ -121,4 +121,4 @@ func (kernel) Events(h stack.Handle) stack.Events {
 	}
 }
 
-func (kernel) Watch(stack.Handle, stack.SinkID, uint32) {}
+func (kernel) Watch(stack.Handle, stack.SinkID, uint32) stack.Events { return 0 }

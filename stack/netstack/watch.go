@@ -42,11 +42,16 @@ func (w *watch) NotifyEvent(ev waiter.EventMask) {
 }
 
 // Watch implements stack.Sockets.
-func (n *Netstack) Watch(h stack.Handle, sink stack.SinkID, tag uint32) {
+func (n *Netstack) Watch(h stack.Handle, sink stack.SinkID, tag uint32) stack.Events {
 	s, err := n.sockets.get(h)
 	if err != nil {
-		return
+		return 0
 	}
+	n.watch(s, sink, tag)
+	return n.Events(h)
+}
+
+func (n *Netstack) watch(s *socket, sink stack.SinkID, tag uint32) {
 	w := &s.watch
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -55,12 +55,15 @@ func (t *TCP) events(p *pcb) (ev stack.Events) {
 func (p *pcb) writable() bool { return p.snd.len <= p.sndBuf-p.sndBuf/3 }
 
 // Watch implements stack.Sockets.
-func (t *TCP) Watch(h stack.Handle, sink stack.SinkID, tag uint32) {
+func (t *TCP) Watch(h stack.Handle, sink stack.SinkID, tag uint32) stack.Events {
 	t.st.Lock()
 	defer t.st.Unlock()
-	if _, p, err := t.get(h); err == nil {
-		p.sink, p.tag = sink, tag
+	_, p, err := t.get(h)
+	if err != nil {
+		return 0
 	}
+	p.sink, p.tag = sink, tag
+	return t.events(p)
 }
 
 // notify tells the socket layer that a socket became ready.
