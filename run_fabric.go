@@ -41,7 +41,11 @@ func mapSize(lcores int) (int, error) { return steer.Size(lcores, bucketsMost) }
 
 // startPrimary starts EAL on hugepages.
 func (s *supervisor) startPrimary() error {
-	if err := dpdk.Init(ealConfig(s.cfg, s.log, s.cpu)); err != nil {
+	c := ealConfig(s.cfg, s.log, s.cpu)
+	if c.BaseVirtaddr == 0 {
+		c.BaseVirtaddr = supervise.FreeBase()
+	}
+	if err := dpdk.Init(c); err != nil {
 		return fmt.Errorf("the processes of several lcores share hugepages: %w", err)
 	}
 	s.later(dpdk.Cleanup)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fstack-go/fstack/config"
 	"github.com/fstack-go/fstack/control"
+	"github.com/fstack-go/fstack/dpdk"
 	"github.com/fstack-go/fstack/internal/supervise"
 )
 
@@ -184,10 +185,12 @@ func (s *supervisor) startWorkers() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	from, to := dpdk.AddressSpace()
 	for i := range 2 * len(lcores) {
 		index := i % len(lcores)
 		s.slots = append(s.slots, &slot{Part: supervise.Part{
 			Slot: i, Slots: 2 * len(lcores), Index: index, Lcore: lcores[index], CPU: s.cfg.DPDK.CPU(lcores[index]), Name: s.cfg.File,
+			From: from, To: to,
 		}})
 	}
 	s.log.Info("starting workers", "lcores", lcores, "file_prefix", s.cfg.DPDK.FilePrefix)

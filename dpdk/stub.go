@@ -26,6 +26,9 @@ func Cleanup() error { return nil }
 // LcoreSocket is the NUMA node of an lcore.
 func LcoreSocket(int) int { return -1 }
 
+// AddressSpace is where shared memory lies: there is none.
+func AddressSpace() (from, to uintptr) { return 0, 0 }
+
 // AddVdev plugs in a virtual device.
 func AddVdev(string, string, *os.File) ([]int, error) { return nil, errStub }
 

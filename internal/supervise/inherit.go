@@ -28,9 +28,15 @@ func Inherited() (*Worker, error) {
 	if !ok {
 		return nil, nil
 	}
-	os.Unsetenv(Variable)
 	w := new(Worker)
-	if err := json.Unmarshal([]byte(text), &w.Part); err != nil || w.Slot < 0 || w.Slot >= w.Slots || w.Events != w.Slots+1 || w.Events > 1024 {
+	err := json.Unmarshal([]byte(text), &w.Part)
+	if err == nil && w.Supervisor == os.Getppid() {
+		if err := beginAnew(w.Part); err != nil {
+			return nil, err
+		}
+	}
+	os.Unsetenv(Variable)
+	if err != nil || w.Slot < 0 || w.Slot >= w.Slots || w.Events != w.Slots+1 || w.Events > 1024 {
 		return nil, errByHand
 	}
 	for fd := range fdEvents + w.Events + 1 { // and the program's file behind them

@@ -25,6 +25,11 @@ type Part struct {
 	Supervisor int    `json:"supervisor"` // its pid
 	Events     int    `json:"events"`     // how many eventfds it inherits
 	Name       string `json:"name"`       // of the config file
+
+	// The memory that it will share is between these addresses; 0: that is not known. See beginAnew.
+	From       uintptr `json:"from"`
+	To         uintptr `json:"to"`
+	Beginnings int     `json:"beginnings"`
 }
 
 // Binary is a program's file, held open so that all workers of a generation are the same, whatever is put at its path

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,6 +42,8 @@ func TestMain(m *testing.M) {
 		case "child": // must not hold the socket open
 			exec.Command("sleep", "15").Start()
 			os.Exit(0)
+		case "where":
+			m.Text = strconv.FormatBool(Mapped(libraries.From, libraries.To))
 		case "kick":
 			unix.Write(int(m.ID), []byte{1, 0, 0, 0, 0, 0, 0, 0})
 		case "wake":
@@ -52,6 +55,11 @@ func TestMain(m *testing.M) {
 
 // begin starts a worker.
 func begin(t *testing.T) (*Process, []*os.File) {
+	t.Helper()
+	return beginAs(t, Part{Slot: 1, Slots: 4, Index: 1, Lcore: 1})
+}
+
+func beginAs(t *testing.T, part Part) (*Process, []*os.File) {
 	t.Helper()
 	b, err := OpenBinary("/proc/self/exe")
 	if err != nil {
@@ -72,7 +80,7 @@ func begin(t *testing.T) (*Process, []*os.File) {
 			f.Close()
 		}
 	})
-	p, err := Start(b, Part{Slot: 1, Slots: 4, Index: 1, Lcore: 1}, config, events)
+	p, err := Start(b, part, config, events)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +113,50 @@ func TestWorker(t *testing.T) {
 			}
 		})
 	}
+}
+
+// libraries is a part that shares addresses of which a process has some by chance: half of where the kernel puts
+// libraries.
+var libraries = Part{Slot: 1, Slots: 4, Index: 1, Lcore: 1, From: 0x7f8000000000, To: 0x7ff000000000}
+
+// TestBeginAnew: a worker that has something where it will have the supervisor's memory begins once more, and is the
+// same process with the same descriptors.
+func TestBeginAnew(t *testing.T) {
+	for range 8 {
+		p, _ := beginAs(t, libraries)
+		m, err := p.Receive()
+		if err != nil || m.Kind != Hello || m.Text != "[x]\n" || m.Lines[0] != "" || m.Lines[1] != "5" {
+			t.Fatalf("%+v, %v", m, err)
+		}
+		p.Send(Message{Kind: Tell, Text: "where"})
+		if m, err := p.Receive(); err != nil || m.Text != "false" {
+			t.Errorf("it has something there: %s, %v", m.Text, err)
+		}
+		p.Send(Message{Kind: Tell, Text: "exit"})
+		if end := p.Watch(func(Message) {}); end != "exit status 0" {
+			t.Errorf("it ended with %q", end)
+		}
+	}
+}
+
+func TestMapped(t *testing.T) {
+	b, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	for _, tt := range []struct {
+		from, to uintptr
+		want     bool
+	}{{at, at + 1, true}, {at - 1, at + 1, true}, {at + 1, at, false}, {0, 0, false}, {1, 2, false}} {
+		if got := Mapped(tt.from, tt.to); got != tt.want {
+			t.Errorf("from %#x to %#x: %t", tt.from, tt.to, got)
+		}
+	}
+	if base := FreeBase(); base != 0 && Mapped(uintptr(base), uintptr(base)+512<<30) {
+		t.Errorf("%#x is not free", base)
+	}
+	unix.Munmap(b)
 }
 
 // TestEvents: all slots' eventfds are the same objects here and there.
