@@ -19,7 +19,6 @@ import (
 
 	"github.com/fstack-go/fstack/control"
 	"github.com/fstack-go/fstack/internal/hugepages"
-	"github.com/fstack-go/fstack/test/netns"
 )
 
 // needsHuge reserves hugepages for a test that runs several processes, and gives them back.
@@ -192,70 +191,6 @@ func TestWorkers(t *testing.T) {
 	p.settle(t, s)
 }
 
-// meet has the kernel connect to two workers and be connected to, ten thousand times each way, and send what is no TCP.
-func (p *process) meet(t *testing.T) {
-	t.Helper()
-	connections := 10_000
-	if testing.Short() {
-		connections = 1000
-	}
-	start := time.Now()
-	count := p.shares(t, connections)
-	t.Logf("%d connections in, by worker: %v, in %v", connections, count, time.Since(start))
-	if !fair(count, 2) {
-		t.Errorf("connections by worker: %v", count)
-	}
-
-	var echo net.Listener
-	if err := netns.Do("/run/netns/"+p.netns, func() (err error) {
-		echo, err = net.Listen("tcp", "192.168.1.1:7")
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	defer echo.Close()
-	go func() {
-		for {
-			c, err := echo.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				io.Copy(c, c)
-			}()
-		}
-	}()
-	start = time.Now()
-	for index := range 2 { // each worker by itself
-		c := p.clientOf(t, index)
-		if text, err := get(c, fmt.Sprintf("http://%s/out?n=%d&to=192.168.1.1:7", addr4, connections/2)); err != nil || text != fmt.Sprintf("%d connections", connections/2) {
-			t.Errorf("worker %d: %s %v", index, text, err)
-		}
-	}
-	t.Logf("%d connections out in %v", connections, time.Since(start))
-
-	for _, args := range [][]string{{"-c", "10", addr4}, {"-6", "-c", "10", addr6}, {"-c", "5", "-s", "8000", addr4}, {"-6", "-c", "5", "-s", "8000", addr6}} {
-		if out := p.inside(t, "ping", append([]string{"-i", "0.05", "-w", "10"}, args...)...); !strings.Contains(out, " 0% packet loss") {
-			t.Errorf("ping %v:\n%s", args, out)
-		}
-	}
-	for range 8 { // from as many ports, so that both workers have some
-		c, err := p.dial("udp", addr4+":7")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		for _, size := range []int{100, 8000} {
-			c.SetDeadline(time.Now().Add(5 * time.Second))
-			c.Write(make([]byte, size))
-			if n, err := c.Read(make([]byte, 65536)); err != nil || n != size {
-				t.Errorf("echo of %d bytes from %s: %d bytes, %v", size, c.LocalAddr(), n, err)
-			}
-		}
-	}
-}
-
 // settle waits until the workers have no more mbufs than at first, when some frames may have been on their way.
 func (p *process) settle(t *testing.T, first *control.Status) {
 	t.Helper()
@@ -311,9 +246,7 @@ func TestNumberOfWorkers(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			needsHuge(t, 300)
 			p := workers(t, n)
-			if count := p.shares(t, 100*n); !fair(count, n) {
-				t.Errorf("connections by worker: %v", count)
-			}
+			p.meetEach(t, n, 100*n)
 		})
 	}
 }
@@ -365,9 +298,7 @@ func TestPolledForAll(t *testing.T) {
 	if count := p.shares(t, 1000); !fair(count, 2) {
 		t.Errorf("connections by worker: %v", count)
 	}
-	if out := p.inside(t, "ping", "-c", "5", "-i", "0.05", "-w", "10", addr4); !strings.Contains(out, " 0% packet loss") {
-		t.Error(out)
-	}
+	p.ping(t, addr4)
 }
 
 // TestTwoRuns of several workers beside each other.

@@ -4,6 +4,7 @@
 //	GET /bytes?n=N   N bytes of stream     GET /slow?for=1s
 //	GET /who         the worker that serves: index, process, generation's slot
 //	GET /out?n=N&to=ADDRESS   makes N connections to an echo service
+//	GET /listen?port=N        this worker alone listens there, too
 //	POST /sum        the SHA-256 of what was sent
 package main
 
@@ -121,6 +122,7 @@ func handler() http.Handler {
 		}
 		fmt.Fprintf(w, "%d connections", n)
 	})
+	mux.HandleFunc("GET /listen", listenHere)
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode(stats())
 	})
