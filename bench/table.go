@@ -88,14 +88,13 @@ func (g *group) ratio(r *row, tcp string, c column) string {
 
 // cell is the median, and how far apart the least and the greatest are if that can be seen.
 func (c column) cell(results []result) string {
-	least, greatest := c.format(c.value(results[0])), ""
 	var all []float64
 	for _, r := range results {
 		all = append(all, c.value(r))
 	}
 	slices.Sort(all)
 	middle := c.format(all[len(all)/2])
-	least, greatest = c.format(all[0]), c.format(all[len(all)-1])
+	least, greatest := c.format(all[0]), c.format(all[len(all)-1])
 	if least == greatest {
 		return middle
 	}

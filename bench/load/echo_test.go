@@ -12,7 +12,6 @@ import (
 type echo struct {
 	queue, far stack.Queue
 	r          *responder
-	farRx      []stack.Frame
 	epoch      time.Time
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -331,7 +330,7 @@ func BenchmarkRequest(b *testing.B) {
 	s.page.refresh(time.Now())
 	var c conn
 	if b.Elapsed(); len(s.answer(&c, request)) != 0 || !bytes.HasPrefix(s.out, []byte("HTTP/1.1 200")) {
-		b.Fatal(fmt.Sprintf("%q", s.out))
+		b.Fatalf("%q", s.out)
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -56,7 +56,6 @@ func BenchmarkConnection(b *testing.B) {
 type bulkDevice struct {
 	*generator
 	send  bool
-	out   uint32 // sent by the peer
 	acked uint32
 	right uint32 // edge of the host's window
 	scale uint8

@@ -152,7 +152,6 @@ type genServer struct {
 	st    *stack.Stack
 	gen   *generator
 	ready []uint32
-	conns []stack.Handle
 	l     stack.Handle
 	buf   []byte
 	reply []byte

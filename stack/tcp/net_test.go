@@ -195,8 +195,6 @@ func (p *pair) dialWith(client, l stack.Handle, to netip.AddrPort) (server stack
 	return server
 }
 
-func (h *host) state(s stack.Handle) state { return h.pcbs.at(uint32(s)).state }
-
 // stream writes data into one socket and reads from another until all came, checking every byte.
 type stream struct {
 	from, to   *host

@@ -104,7 +104,6 @@ func (t *TCP) store(p *pcb, o *reassembly, seq uint32, b []byte) {
 		if after(r.end, end) {
 			t.duplicate(p, r.start, end)
 			b = b[:r.start-seq]
-			end = r.start
 			break
 		}
 		t.duplicate(p, r.start, r.end)

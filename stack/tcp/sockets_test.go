@@ -498,7 +498,6 @@ func TestDeferAccept(t *testing.T) {
 func TestClosingAListenerResetsTheUnaccepted(t *testing.T) {
 	b := newBench(t, Config{})
 	l := b.listen(t, ap(b.ip4, 80))
-	var conns []*conn
 	for i := range uint16(3) {
 		c := &conn{b: b, src: ap(b.peer, 10+i), dst: ap(b.ip4, 80)}
 		b.send(packet{src: c.src, dst: c.dst, flags: wire.SYN, wnd: 1000})
@@ -507,7 +506,6 @@ func TestClosingAListenerResetsTheUnaccepted(t *testing.T) {
 		if i < 2 {
 			b.send(c.pkt(wire.ACK, ""))
 		}
-		conns = append(conns, c)
 	}
 	must(t, b.Close(l))
 	b.turn()

@@ -13,7 +13,6 @@ type conn struct {
 	s   State
 	now int64
 	r   Result
-	una uint32 // in segments
 }
 
 const (
@@ -24,7 +23,6 @@ const (
 
 type withOption func(*Config, *Options)
 
-func withCC(id cc.ID) withOption              { return func(_ *Config, o *Options) { o.CC = id } }
 func withoutSACK(_ *Config, o *Options)       { o.SACK = false }
 func withConfig(set func(*Config)) withOption { return func(c *Config, _ *Options) { set(c) } }
 

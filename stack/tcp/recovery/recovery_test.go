@@ -317,7 +317,7 @@ func TestRFC3168_6_1_2_OncePerRoundTrip(t *testing.T) {
 	}
 	c.want("ssthresh", c.s.CC.Ssthresh, ssthresh)
 	c.send(1, 0)
-	r = c.input(1*ms, Ack{Ack: at(10), Flags: AckPure})
+	c.input(1*ms, Ack{Ack: at(10), Flags: AckPure})
 	c.want("phase", c.s.phase, PhaseOpen)
 	c.want("window", c.s.CC.Cwnd, ssthresh)
 	c.want("WindowsReducedByECN", c.e.counters.WindowsReducedByECN, uint64(1))

@@ -92,9 +92,7 @@ func (e *Engine) sackBlock(s *State, f *flight, w *work, b Block, steps int) int
 			return steps
 		case r.flags&recSacked != 0 || seqLEQ(r.end, b.Start):
 		case seqLT(r.seq, b.Start):
-			if !e.splitForSACK(s, f, i, b.Start) {
-				break
-			}
+			e.splitForSACK(s, f, i, b.Start) // what is in front has not arrived, nor all of it if it stays whole
 		case seqLT(b.End, r.end):
 			if !e.splitForSACK(s, f, i, b.End) {
 				return steps
