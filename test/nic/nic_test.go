@@ -82,6 +82,27 @@ func (v *vm) twoServe(from int) {
 	}
 }
 
+// pools checks that each of two workers, whose CPUs are of a NUMA node each, has its mbufs there: all other memory that
+// they share is on the supervisor's node.
+func (v *vm) pools(from int) {
+	v.t.Helper()
+	pid := regexp.MustCompile(`msg="worker serves" pid=\d+ slot=1 lcore=1 worker=(\d+)`).FindStringSubmatch(v.log()[from:])[1]
+	pages := map[string]int{}
+	maps := v.run("/bin/cat", "/proc/"+pid+"/numa_maps")
+	for l := range strings.Lines(maps) {
+		if strings.Contains(l, " huge ") {
+			for _, m := range regexp.MustCompile(` (N\d)=(\d+)`).FindAllStringSubmatch(l, -1) {
+				n, _ := strconv.Atoi(m[2])
+				pages[m[1]] += n
+			}
+		}
+	}
+	if pool := 4095 * (2048 + 128 + 128) >> 21; pages["N0"] < pool || pages["N1"] < pool || pages["N1"] > 3*pool {
+		v.t.Errorf("hugepages by NUMA node: %v, want %d or some more on N1, the rest on N0:\n%s", pages, pool, maps)
+	}
+	v.t.Logf("hugepages by NUMA node: %v", pages)
+}
+
 // end has the server end as it should, and returns what it counted, by the lcore's number and the counter's place and name.
 func (v *vm) end() map[string]uint64 {
 	v.t.Helper()
@@ -156,6 +177,7 @@ func TestWorkers(t *testing.T) {
 	from := len(v.log())
 	v.start(share, configFile("3", "adaptive"))
 	v.twoServe(from)
+	v.pools(from)
 	serves(t, ns)
 	for _, host := range []string{addr4, addr6} { // a connection for each request
 		for range 100 {

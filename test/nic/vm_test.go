@@ -194,7 +194,10 @@ func boot(t *testing.T, netns, tap, share string, queues int) *vm {
 	}
 	v := &vm{t: t, wrote: make(chan struct{}, 1), ended: make(chan struct{})}
 	v.qemu = exec.Command("ip", "netns", "exec", netns, "qemu-system-x86_64",
-		"-machine", "q35,accel=tcg,kernel-irqchip=split", "-cpu", "max", "-smp", "2", "-m", "1280", "-nodefaults", "-display", "none", "-no-reboot",
+		"-machine", "q35,accel=tcg,kernel-irqchip=split", "-cpu", "max", "-smp", "2", "-m", "1280", "-nodefaults",
+		"-object", "memory-backend-ram,id=node0,size=640M", "-numa", "node,nodeid=0,cpus=0,memdev=node0", // a NUMA node for each CPU
+		"-object", "memory-backend-ram,id=node1,size=640M", "-numa", "node,nodeid=1,cpus=1,memdev=node1",
+		"-display", "none", "-no-reboot",
 		"-kernel", image, "-initrd", dir+"/initrd",
 		"-append", "console=ttyS0 quiet panic=-1 intel_iommu=on guest.hugepages=200",
 		"-serial", "stdio", "-serial", "unix:"+dir+"/line",
