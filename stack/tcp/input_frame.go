@@ -31,7 +31,7 @@ type segment struct {
 	src     [6]byte       // link address of who sent it; zero if netstack unwrapped it
 	opts    options       //
 	payload []byte        // in the frame
-	more    []stack.Frame // the payload goes on in them: only for what header prediction takes
+	more    []stack.Frame // with rest: the payload goes on in them, for header prediction only
 	rest    uint32        // bytes in more
 }
 
@@ -146,9 +146,8 @@ func (t *TCP) deliverFrame(port uint8, frame []stack.Frame) bool {
 		return false
 	}
 	s.port, s.src, t.frame = port, *eth.Src(), frame
-	s.more, s.rest = nil, 0
-	if size > len(b) {
-		s.more, s.rest = frame[1:], uint32(size-len(b))
+	if s.rest = uint32(size - len(b)); s.rest != 0 {
+		s.more = frame[1:]
 	}
 	if len(tcp) < wire.TCPLen {
 		if t.mayTake(s) {
@@ -204,7 +203,7 @@ func (t *TCP) parse(i uint32, p *pcb, h *wire.TCP, tcp []byte) {
 	if !s.opts.parse(tcp[wire.TCPLen:n], s.flags&wire.SYN != 0) {
 		t.counters.BadOptions++
 	}
-	if p == nil || p.state != stateEstablished {
+	if s.rest != 0 && (p == nil || p.state != stateEstablished) {
 		t.joinPieces(s)
 	}
 	switch {
@@ -250,7 +249,7 @@ func (t *TCP) deliverSegment(port int, src, dst netip.Addr, tcp []byte) {
 		s.scope = uint32(port) + 1
 	}
 	s.port, s.src, t.frame, t.unwrapped = uint8(port), [6]byte{}, nil, tcp
-	s.more, s.rest, t.lending = nil, 0, false
+	s.rest, t.lending = 0, false
 	h := wire.TCPAt(tcp)
 	s.ports = makePorts(h.DstPort(), h.SrcPort())
 	s.hash = t.table.hash(&s.key)
@@ -289,14 +288,14 @@ func inPieces(frame []stack.Frame) (size int) {
 
 // joinPieces puts a payload in several pieces together, for all but header prediction.
 func (t *TCP) joinPieces(s *segment) {
-	if s.more == nil {
+	if s.rest == 0 {
 		return
 	}
 	t.gather = append(t.gather[:0], s.payload...)
 	for i := range s.more {
 		t.gather = append(t.gather, s.more[i].Bytes()...)
 	}
-	s.payload, s.more, s.rest, t.lending = t.gather, nil, 0, false
+	s.payload, s.rest, t.lending = t.gather, 0, false
 }
 
 // assemble copies the pieces of a frame together.

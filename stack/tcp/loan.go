@@ -23,8 +23,13 @@ func (m *chunks) loan(i uint32) *loan { return &m.loans[i&^lent] }
 // lend puts b at the end of a queue by reference, or returns false if there would be no chunks to settle with. The bytes
 // must stay until then.
 func (m *chunks) lend(q *queue, b []byte) bool {
-	cost := uint32(len(b)+chunkData-1) / chunkData
-	if !m.keep(cost) {
+	cost := uint32(1)
+	if len(b) > chunkData {
+		cost = uint32(len(b)+chunkData-1) / chunkData
+	}
+	m.kept += cost
+	if n := m.used + m.kept; n > m.most || n >= m.ready && !m.growTo(n) {
+		m.kept -= cost
 		return false
 	}
 	i := lent | uint32(len(m.loans))
@@ -101,16 +106,6 @@ func (m *chunks) settleQueue(q *queue) {
 	}
 }
 
-// keep has n chunks more free for loans.
-func (m *chunks) keep(n uint32) bool {
-	m.kept += n
-	if m.used+m.kept > m.most || m.used+m.kept >= m.ready && !m.growTo(m.used+m.kept) {
-		m.kept -= n
-		return false
-	}
-	return true
-}
-
 // growTo makes n chunks usable.
 func (m *chunks) growTo(n uint32) bool {
 	for n >= m.ready {
@@ -121,15 +116,22 @@ func (m *chunks) growTo(n uint32) bool {
 	return true
 }
 
-// takeIn takes in what is in order and lies in frames: lent if it can be, else copied. It returns how much.
+// lendLeast is the shortest payload that is lent to a queue without loans: less is copied sooner than noted.
+const lendLeast = 512
+
+// takeIn takes in what is in order: lent if it can be, else copied. It returns how much.
 func (t *TCP) takeIn(i uint32, p *pcb, s *segment) (n uint32) {
-	if !t.lending {
+	had := p.rcv.tail&lent != 0
+	if !t.lending || s.rest == 0 && len(s.payload) < lendLeast && !had {
 		return uint32(t.chunks.append(&p.rcv, s.payload))
 	}
-	if p.rcv.tail&lent == 0 {
+	if !had {
 		t.borrowers = append(t.borrowers, i)
 	}
 	n, ok := t.takePiece(p, s.payload)
+	if s.rest == 0 {
+		return n
+	}
 	for f := range s.more {
 		if !ok {
 			break
@@ -157,6 +159,5 @@ func (t *TCP) settle() {
 		}
 	}
 	t.borrowers = t.borrowers[:0]
-	clear(t.chunks.loans[1:])
 	t.chunks.loans = t.chunks.loans[:1]
 }

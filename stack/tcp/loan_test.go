@@ -121,6 +121,9 @@ func TestLoansAtRandom(t *testing.T) {
 				}
 				b.checkInvariants()
 			}
+			if n := b.Counters().DropNoMemory; n > 0 && cfg.Memory == 1<<20 {
+				t.Errorf("%d segments were not taken in whole", n)
+			}
 			deliver(total, 0, wire.ACK|wire.FIN)
 			if n := r.read(1, 0); n != 0 {
 				t.Fatalf("read %d bytes at the end of the stream", n)
