@@ -114,14 +114,7 @@ func TestOpenVSwitch(t *testing.T) {
 			needsHuge(t, 400)
 			p := prepare(t, "server")
 			socket := vswitch(t, p.netns, tt.server)
-			config := []string{
-				"[dpdk]", "lcore_mask=3", "no_huge=0", "memory=256", "file_prefix=" + p.prefix, "port_list=0", "nb_vdev=1", "[stack]", "idle=adaptive",
-				"[port0]", "addr=" + addr4, "netmask=255.255.255.0", "gateway=192.168.1.1", "addr6=" + addr6, "gateway6=fd00:192:168:1::1",
-				"[vdev0]", strings.Replace(tt.device, "SOCKET", socket, 1), "[freebsd.sysctl]", "net.inet6.ip6.dad_count=0",
-			}
-			if err := os.WriteFile(p.cmd.Args[2], []byte(strings.Join(config, "\n")+"\n"), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			p.onSocket(t, strings.Replace(tt.device, "SOCKET", socket, 1))
 			p.start(t)
 			s := p.serving(t, 2)
 			for i, w := range s.Workers {

@@ -62,20 +62,26 @@ func vhost(t *testing.T, netns string, queues int) (socket string) {
 	return socket
 }
 
+// onSocket has two workers use a virtio_user device.
+func (p *process) onSocket(t *testing.T, device ...string) {
+	t.Helper()
+	config := []string{
+		"[dpdk]", "lcore_mask=3", "no_huge=0", "memory=256", "file_prefix=" + p.prefix, "port_list=0", "nb_vdev=1", "[stack]", "idle=adaptive",
+		"[port0]", "addr=" + addr4, "netmask=255.255.255.0", "gateway=192.168.1.1", "addr6=" + addr6, "gateway6=fd00:192:168:1::1",
+		"[vdev0]", strings.Join(device, "\n"), "[freebsd.sysctl]", "net.inet6.ip6.dad_count=0",
+	}
+	if err := os.WriteFile(p.cmd.Args[2], []byte(strings.Join(config, "\n")+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestVhostSwitch has two workers share a virtio_user device of two queues. The switch puts frames on any of them, so
 // that many are for the other worker, and the kernel's TAP at its far side sees none of it.
 func TestVhostSwitch(t *testing.T) {
 	needsHuge(t, 400)
 	p := prepare(t, "server")
 	socket := vhost(t, p.netns, 2)
-	config := []string{
-		"[dpdk]", "lcore_mask=3", "no_huge=0", "memory=256", "file_prefix=" + p.prefix, "port_list=0", "nb_vdev=1", "[stack]", "idle=adaptive",
-		"[port0]", "addr=" + addr4, "netmask=255.255.255.0", "gateway=192.168.1.1", "addr6=" + addr6, "gateway6=fd00:192:168:1::1",
-		"[vdev0]", "path=" + socket, "queues=2", "mac=02:00:00:00:00:02", "[freebsd.sysctl]", "net.inet6.ip6.dad_count=0",
-	}
-	if err := os.WriteFile(p.cmd.Args[2], []byte(strings.Join(config, "\n")+"\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	p.onSocket(t, "path="+socket, "queues=2", "mac=02:00:00:00:00:02")
 	p.start(t)
 	p.serving(t, 2)
 	p.meet(t)

@@ -4,6 +4,9 @@ package test
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"regexp"
 	"syscall"
 	"testing"
 	"time"
@@ -84,6 +87,19 @@ func TestRunsEnd(t *testing.T) {
 				t.Errorf("run %d ended, and of the other one worker %+v", i, w)
 			}
 		}
+	}
+}
+
+// TestOtherAddresses: workers find the memory wherever the supervisor has it.
+func TestOtherAddresses(t *testing.T) {
+	needsHuge(t, 200)
+	p := workers(t, 2, "nb_vdev=1\nbase_virtaddr=0x30000000000")
+	if count := p.shares(t, 100); !fair(count, 2) {
+		t.Errorf("connections by worker: %v", count)
+	}
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", p.serving(t, 2).Workers[1].PID))
+	if err != nil || !regexp.MustCompile(`(?m)^300[0-9a-f]{8}-.*map_`).Match(maps) {
+		t.Errorf("a worker has no hugepages there: %v\n%s", err, maps)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -125,54 +124,6 @@ func TestKillWorker(t *testing.T) {
 	}
 	for _, h := range all {
 		h.conn.Close()
-	}
-	p.settle(t, first)
-}
-
-// TestKills kills workers at random moments under load, FSTACK_KILLS times. Connections of those that live do not fail,
-// and no mbuf is lost.
-func TestKills(t *testing.T) {
-	needsHuge(t, 200)
-	kills := 3
-	if n, err := strconv.Atoi(os.Getenv("FSTACK_KILLS")); err == nil {
-		kills = n
-	}
-	p := workers(t, 2)
-	first := p.serving(t, 2)
-	wrong := 0
-	if kills > 4 { // or the run is given up: none has ever served for a while
-		time.Sleep(6 * time.Second)
-	}
-	for i := range kills {
-		all := p.hold(t, 40)
-		ctx, stop := context.WithCancel(context.Background())
-		failed := load(ctx, all)
-		time.Sleep(time.Duration(100+i*37%200) * time.Millisecond)
-		s, err := p.status()
-		if err != nil {
-			t.Fatal(err)
-		}
-		victim := s.Workers[i%2].PID
-		if victim == 0 {
-			t.Fatalf("worker %d is %+v", i%2, s.Workers[i%2])
-		}
-		syscall.Kill(victim, syscall.SIGKILL)
-		p.serving(t, 2)
-		stop()
-		for pid, n := range failed() {
-			if pid != victim {
-				wrong += n
-			}
-		}
-		for _, h := range all {
-			h.conn.Close()
-		}
-		if kills > 4 { // more than five seconds of service for each, so that back-off forgets
-			time.Sleep(3 * time.Second)
-		}
-	}
-	if wrong > 0 {
-		t.Errorf("%d connections of workers that lived failed in %d kills", wrong, kills)
 	}
 	p.settle(t, first)
 }

@@ -26,6 +26,29 @@ func (p *process) meet(t *testing.T) {
 // meetEach has the kernel connect to workers and be connected to, so many times each way, and send what is no TCP.
 func (p *process) meetEach(t *testing.T, workers, connections int) {
 	t.Helper()
+	p.connects(t, workers, connections)
+	for _, args := range [][]string{{addr4}, {"-6", addr6}, {"-s", "8000", addr4}, {"-6", "-s", "8000", addr6}} {
+		p.ping(t, args...)
+	}
+	for range 8 * workers / 2 { // from as many ports, so that all workers have some
+		c, err := p.dial("udp", addr4+":7")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for _, size := range []int{100, 8000} {
+			c.SetDeadline(time.Now().Add(5 * time.Second))
+			c.Write(make([]byte, size))
+			if n, err := c.Read(make([]byte, 65536)); err != nil || n != size {
+				t.Errorf("echo of %d bytes from %s: %d bytes, %v", size, c.LocalAddr(), n, err)
+			}
+		}
+	}
+}
+
+// connects has the kernel connect to workers and be connected to, so many times each way.
+func (p *process) connects(t *testing.T, workers, connections int) {
+	t.Helper()
 	start := time.Now()
 	count := p.shares(t, connections)
 	t.Logf("%d connections in, by worker: %v, in %v", connections, count, time.Since(start))
@@ -61,24 +84,6 @@ func (p *process) meetEach(t *testing.T, workers, connections int) {
 		}
 	}
 	t.Logf("%d connections out in %v", connections, time.Since(start))
-
-	for _, args := range [][]string{{addr4}, {"-6", addr6}, {"-s", "8000", addr4}, {"-6", "-s", "8000", addr6}} {
-		p.ping(t, args...)
-	}
-	for range 8 * workers / 2 { // from as many ports, so that all workers have some
-		c, err := p.dial("udp", addr4+":7")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		for _, size := range []int{100, 8000} {
-			c.SetDeadline(time.Now().Add(5 * time.Second))
-			c.Write(make([]byte, size))
-			if n, err := c.Read(make([]byte, 65536)); err != nil || n != size {
-				t.Errorf("echo of %d bytes from %s: %d bytes, %v", size, c.LocalAddr(), n, err)
-			}
-		}
-	}
 }
 
 // ping sends ten pings, or some more if answers are late, and looks whether the first ten were answered.
