@@ -243,28 +243,36 @@ func (f *fabric) setRETA() {
 	}
 }
 
-// reclaim takes back what a worker that is gone had, and polls its queues if mind says so.
-func (f *fabric) reclaim(x *slot, mind bool) {
+// reclaim takes back what a worker that is gone had, and polls its queues if mind says so. With an error, because another
+// process stands still in the midst of something, it may be called again, and goes on.
+func (f *fabric) reclaim(x *slot, mind bool) error {
 	start := time.Now()
-	had := map[*dpdk.Port]bool{}
-	for i := range f.shared {
-		p := &f.shared[i]
-		if q := p.queueOf(x); q >= 0 && p.port.Owner(q) == x.Slot {
-			had[p.port] = true
+	if x.had == nil {
+		x.had = map[*dpdk.Port]bool{}
+		for i := range f.shared {
+			p := &f.shared[i]
+			if q := p.queueOf(x); q >= 0 && p.port.Owner(q) == x.Slot {
+				x.had[p.port] = true
+			}
 		}
 	}
 	r, err := f.mesh.Reclaim(x.Slot)
-	for tries := 0; err != nil && tries < 10; tries++ {
-		r, err = f.mesh.Reclaim(x.Slot)
+	log := f.log.With("slot", x.Slot, "lcore", x.Lcore, "mbufs returned", r.Returned, "swept", r.Swept, "kept", r.Kept, "in driver", r.InDriver, "in", time.Since(start).String())
+	if r.Restarted > 0 {
+		log.Warn("the worker ended in a driver's code; the device was started anew", "ports", r.Restarted)
+		f.setRETA()
+		if _, err := supervise.ShareEvents(f.eventCount()); err != nil {
+			f.log.Error("workers will not sleep on their queues", "because", err)
+		}
 	}
-	log := f.log.With("slot", x.Slot, "lcore", x.Lcore, "mbufs returned", r.Returned, "swept", r.Swept, "kept", r.Kept, "in driver", r.InDriver)
 	if err != nil {
-		log.Error("memory of a worker is not reclaimed", "because", err)
-		return
+		return err
 	}
-	log.Debug("memory of a worker is reclaimed", "in", time.Since(start).String())
+	log.Debug("memory of a worker is reclaimed")
+	had := x.had
+	x.had = nil
 	if !mind || len(had) == 0 {
-		return
+		return nil
 	}
 	if err := f.mind(x.Slot, func(p *sharedPort) int {
 		if had[p.port] {
@@ -274,6 +282,7 @@ func (f *fabric) reclaim(x *slot, mind bool) {
 	}); err != nil {
 		f.log.Error("queues of a worker that is gone are not polled", "slot", x.Slot, "lcore", x.Lcore, "because", err)
 	}
+	return nil
 }
 
 // handOver says how two workers of the same lcore reach the ports when the queues have gone from one to the other.

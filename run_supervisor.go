@@ -1,7 +1,6 @@
 package fstack
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/fstack-go/fstack/config"
-	"github.com/fstack-go/fstack/control"
 	"github.com/fstack-go/fstack/dpdk"
 	"github.com/fstack-go/fstack/internal/supervise"
 )
@@ -57,20 +55,23 @@ type slot struct {
 	backoff  supervise.Backoff
 	version  supervise.Version
 	facts    supervise.Facts
-	up       chan struct{} // of an upgrade: closed when its stack runs; nil: the slot is of no upgrade on its way
-	gone     chan struct{} // closed when its process is
-	ready    bool          // its stack runs, and it waits for its share
-	took     bool          // in an upgrade, it has the queues, or is about to
-	done     bool          // its application has returned
-	asked    bool          // because somebody asked the process to end
-	err      string        // why it ended last
+	up       chan struct{}       // of an upgrade: closed when its stack runs; nil: the slot is of no upgrade on its way
+	gone     chan struct{}       // closed when its process is
+	ready    bool                // its stack runs, and it waits for its share
+	took     bool                // in an upgrade, it has the queues, or is about to
+	done     bool                // its application has returned
+	asked    bool                // because somebody asked the process to end
+	err      string              // why it ended last
+	held     bool                // what its last process had is not taken back yet
+	had      map[*dpdk.Port]bool // the ports whose queue that polled, while it is taken back
 }
 
 const (
-	startWithin  = time.Minute      // a worker's start
-	answerWithin = 5 * time.Second  // to a question
-	killAfter    = 10 * time.Second // a worker that does not end in its time
-	startDeaths  = 5                // in a row, without any worker that ever served for a while: the run is given up
+	startWithin   = time.Minute      // a worker's start
+	answerWithin  = 5 * time.Second  // to a question
+	killAfter     = 10 * time.Second // a worker that does not end in its time
+	takeBackEvery = 300 * time.Millisecond
+	startDeaths   = 5 // in a row, without any worker that ever served for a while: the run is given up
 )
 
 // runSupervisor runs the program in several processes, and returns when it has ended in all of them.
@@ -202,296 +203,6 @@ func (s *supervisor) startWorkers() error {
 		}
 	}
 	return nil
-}
-
-// launch starts the process of a slot. Like all that follows unless it says otherwise, with s.mu held.
-func (s *supervisor) launch(x *slot) error {
-	if x.binary == nil {
-		return fmt.Errorf("start worker %d: there is no program to start", x.Slot)
-	}
-	text, err := supervise.ConfigFile(s.cfg.Text)
-	if err != nil {
-		return err
-	}
-	defer text.Close()
-	x.gone, x.ready, x.done, x.asked, x.served, x.facts = make(chan struct{}), false, false, false, time.Time{}, supervise.Facts{}
-	if x.proc, err = supervise.Start(x.binary, x.Part, text, s.events); err != nil {
-		return err
-	}
-	s.enter(x, control.StateStarting)
-	s.fabric.starting(x)
-	s.log.Debug("worker started", "slot", x.Slot, "lcore", x.Lcore, "worker", x.proc.PID)
-	p := x.proc
-	go func() {
-		end := p.Watch(func(m supervise.Message) { s.message(x, p, m) })
-		s.gone(x, end)
-	}()
-	time.AfterFunc(startWithin, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if x.proc == p && x.state == control.StateStarting {
-			s.log.Error("worker does not come up; killed", "slot", x.Slot, "lcore", x.Lcore, "worker", p.PID, "after", startWithin.String())
-			p.Kill()
-		}
-	})
-	return nil
-}
-
-func (s *supervisor) enter(x *slot, state string) { x.state, x.since = state, time.Now() }
-
-// message does what a worker says. It takes s.mu.
-func (s *supervisor) message(x *slot, p *supervise.Process, m supervise.Message) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch m.Kind {
-	case supervise.Hello:
-		s.greet(x, p, m.Version)
-	case supervise.Attached:
-		paths, err := s.fabric.opening(x)
-		if err != nil {
-			s.log.Error("worker cannot have its queues; killed", "slot", x.Slot, "worker", p.PID, "because", err)
-			x.err = err.Error()
-			p.Kill()
-			return
-		}
-		p.Send(supervise.Message{Kind: supervise.Open, Paths: paths})
-	case supervise.Up:
-		if m.Facts != nil {
-			x.facts = *m.Facts
-		}
-		if s.reloaded != nil {
-			p.Send(supervise.Message{Kind: supervise.Reload, Name: s.reloaded.File, Text: string(s.reloaded.Text)})
-		}
-		if x.up != nil { // upgrade goes on with it
-			close(x.up)
-			return
-		}
-		x.ready = true
-		s.begin()
-	case supervise.Answer:
-		if c := s.questions[m.ID]; c != nil {
-			delete(s.questions, m.ID)
-			c <- m
-		}
-	case supervise.Done:
-		x.done, x.asked, x.err = true, m.Asked, m.Error
-	}
-}
-
-func (s *supervisor) greet(x *slot, p *supervise.Process, v *supervise.Version) {
-	mine := thisVersion()
-	why := ""
-	switch {
-	case v == nil:
-		why = "it does not say which version it is"
-	case v.Protocol != mine.Protocol:
-		why = fmt.Sprintf("the worker speaks version %q of their language, the supervisor %q; stop the program, and start the new one", v.Protocol, mine.Protocol)
-	case v.DPDK != mine.DPDK:
-		why = fmt.Sprintf("the worker has %s, the supervisor %s, and they share memory; stop the program, and start the new one", v.DPDK, mine.DPDK)
-	}
-	if why != "" {
-		x.err = why
-		p.Send(supervise.Message{Kind: supervise.Refuse, Error: why})
-		return
-	}
-	x.version = *v
-	p.Send(supervise.Message{Kind: supervise.Welcome})
-}
-
-// begin has the workers serve that are ready. The first ones of a run wait for each other, so that no flow has been
-// another's before.
-func (s *supervisor) begin() {
-	var ready []*slot
-	for _, x := range s.slots {
-		if x.ready {
-			ready = append(ready, x)
-		} else if x.proc != nil && !s.began {
-			return
-		}
-	}
-	if len(ready) == 0 {
-		return
-	}
-	s.began = true
-	s.fabric.join(ready...)
-	for _, x := range ready {
-		x.ready = false
-		s.serves(x)
-		x.proc.Send(supervise.Message{Kind: supervise.Run})
-		if s.ending {
-			x.proc.Send(supervise.Message{Kind: supervise.End, Why: "the supervisor is ending", Within: grace})
-		}
-	}
-}
-
-// serves notes that a worker has its share.
-func (s *supervisor) serves(x *slot) {
-	s.enter(x, control.StateServing)
-	x.served = x.since
-	s.log.Info("worker serves", "slot", x.Slot, "lcore", x.Lcore, "worker", x.proc.PID, "generation", x.Generation, "pinned", x.facts.Pinned, "threads", x.facts.Threads)
-	p := x.proc
-	time.AfterFunc(supervise.Healthy, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.healthy = s.healthy || x.proc == p
-	})
-}
-
-// gone is told when a process has ended. It takes s.mu.
-func (s *supervisor) gone(x *slot, end string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at := time.Now()
-	pid, was, served := x.proc.PID, x.state, x.served
-	x.proc, x.ready = nil, false
-	close(x.gone)
-	killed := strings.HasPrefix(end, "signal: ")
-	log := s.log.With("slot", x.Slot, "lcore", x.Lcore, "worker", pid)
-	if x.done && x.err == "" {
-		end = "its application has returned"
-		if x.asked {
-			end = "it was asked to end"
-		}
-	} else if x.err == "" || !x.done && was != control.StateStarting {
-		x.err = end
-	}
-	s.fabric.leave(x)
-	moved := time.Since(at)
-	switch {
-	case x.up != nil || was == control.StateDraining:
-		s.free(x)
-		log.Info("worker is gone", "because", cmp.Or(x.err, end), "generation", x.Generation)
-	case s.ending || x.done && x.err == "" && !x.asked:
-		s.enter(x, control.StateDone)
-		log.Info("worker is done", "because", end)
-	case !s.healthy && !killed && !x.asked && (served.IsZero() || x.done): // it would end like that again
-		s.enter(x, control.StateDone)
-		s.fail(fmt.Errorf("worker on lcore %d: %s", x.Lcore, cmp.Or(x.err, end)))
-	default:
-		s.restart(x, log.With("because", cmp.Or(x.err, end), "taken over in", moved.String()), served)
-	}
-	s.fabric.reclaim(x, s.anyAlive())
-	if !s.began {
-		s.begin() // the others need not wait for it
-	}
-	s.checkOver()
-}
-
-func (s *supervisor) anyAlive() bool {
-	for _, x := range s.slots {
-		if x.proc != nil {
-			return true
-		}
-	}
-	return false
-}
-
-// free makes a slot that no worker needs any more one for the next upgrade.
-func (s *supervisor) free(x *slot) {
-	if x.binary != nil && !s.uses(x.binary, x) {
-		x.binary.Close()
-	}
-	x.state, x.binary, x.up, x.took, x.restarts, x.backoff = "", nil, nil, false, 0, supervise.Backoff{}
-}
-
-func (s *supervisor) uses(b *supervise.Binary, but *slot) bool {
-	for _, x := range s.slots {
-		if x != but && x.binary == b {
-			return true
-		}
-	}
-	return false
-}
-
-// restart starts a worker again after a pause.
-func (s *supervisor) restart(x *slot, log interface{ Error(string, ...any) }, served time.Time) {
-	var lived time.Duration
-	if !served.IsZero() {
-		lived = time.Since(served)
-	}
-	pause := x.backoff.Died(lived)
-	if x.asked {
-		pause, x.backoff = 0, supervise.Backoff{}
-	}
-	if !s.healthy && x.backoff.Deaths() >= startDeaths {
-		s.enter(x, control.StateDone)
-		s.fail(fmt.Errorf("worker on lcore %d ended %d times, and none has ever served for %v: %s", x.Lcore, startDeaths, supervise.Healthy, x.err))
-		return
-	}
-	x.restarts++
-	s.enter(x, control.StateRestart)
-	log.Error("worker ended; starting it again", "in", pause.String(), "restarts", x.restarts)
-	since := x.since
-	time.AfterFunc(pause, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if x.state != control.StateRestart || x.since != since {
-			return
-		}
-		if s.ending {
-			s.enter(x, control.StateDone)
-			s.checkOver()
-			return
-		}
-		if err := s.launch(x); err != nil {
-			x.err = err.Error()
-			s.restart(x, s.log.With("slot", x.Slot, "lcore", x.Lcore, "because", err), time.Time{})
-		}
-	})
-}
-
-// fail ends the run with an error.
-func (s *supervisor) fail(err error) {
-	if s.err == nil && !s.ending {
-		s.err = err
-	}
-	go s.endAll(err.Error(), grace)
-}
-
-// endAll asks all workers to end, and kills those that do not. It takes s.mu.
-func (s *supervisor) endAll(why string, within time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ending = true
-	s.log.Info("ending", "because", why, "within", within.String())
-	for _, x := range s.slots {
-		p := x.proc
-		if p == nil {
-			if x.state == control.StateRestart {
-				s.enter(x, control.StateDone)
-			}
-			continue
-		}
-		p.Send(supervise.Message{Kind: supervise.End, Why: why, Within: within})
-		time.AfterFunc(within+killAfter, func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if x.proc == p {
-				s.log.Error("worker does not end; killed", "slot", x.Slot, "lcore", x.Lcore, "worker", p.PID)
-				p.Kill()
-			}
-		})
-	}
-	s.checkOver()
-}
-
-// checkOver ends the run when no worker is left and none is to come.
-func (s *supervisor) checkOver() {
-	for _, x := range s.slots {
-		if x.proc != nil || x.state == control.StateRestart {
-			return
-		}
-	}
-	select {
-	case <-s.over:
-	default:
-		for _, x := range s.slots { // what one said at its end, unless an error came first
-			if s.err == nil && x.err != "" && x.done {
-				s.err = fmt.Errorf("worker on lcore %d: %s", x.Lcore, x.err)
-			}
-		}
-		close(s.over)
-	}
 }
 
 // ask sends a question to a worker and waits for the answer. It takes s.mu, but not while it waits.

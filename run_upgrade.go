@@ -103,7 +103,7 @@ func (s *supervisor) beginUpgrade() (old, fresh []*slot, err error) {
 		return nil, nil, errors.New("another upgrade is on the way")
 	}
 	for _, x := range fresh {
-		if x.state != "" {
+		if x.state != "" || x.held {
 			return nil, nil, fmt.Errorf("the version before still finishes its connections (lcore %d); status tells its pid: wait for it, or end it with kill", x.Lcore)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // protocol is the version of what supervisor and workers say to each other, and of what they share in memory.
-var protocol = "1"
+var protocol = "2"
 
 func thisVersion() *supervise.Version {
 	return &supervise.Version{Protocol: protocol, DPDK: dpdk.Version(), Module: version()}

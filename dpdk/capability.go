@@ -59,7 +59,7 @@ func (p *Port) plan() error {
 		c.Queues = 1
 	}
 	most := int(min(info.max_rx_queues, info.max_tx_queues))
-	if c.Mesh != nil && p.driver == "net_tap" {
+	if c.Mesh != nil && p.driver == driverTAP {
 		// Its primary passes the queues' descriptors to a secondary in one message, in which eight fit: two for a queue.
 		most = min(most, 4)
 	}

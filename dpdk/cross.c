@@ -132,11 +132,9 @@ static uint32_t send_or_post(struct fs_end *e, uint32_t taken)
 		return 0;
 	if (e->via != e->slot)
 		return post_taken(e, taken);
-	e->in_driver = 1;
-	rte_compiler_barrier();
+	into_driver(e);
 	kept = send_taken(&e->q, taken);
-	rte_compiler_barrier();
-	e->in_driver = 0;
+	out_of_driver(e);
 	return kept;
 }
 
@@ -187,12 +185,10 @@ static void send_relays(struct fs_end *e)
 	if (n == 0)
 		return;
 	e->relays = 0;
-	e->in_driver = 1;
-	rte_compiler_barrier();
+	into_driver(e);
 	good = rte_eth_tx_prepare(q->port, q->queue, e->relay, n);
 	sent = good ? rte_eth_tx_burst(q->port, q->queue, e->relay, good) : 0;
-	rte_compiler_barrier();
-	e->in_driver = 0;
+	out_of_driver(e);
 	q->counters.sent_for_other += sent;
 	drop_hand(e->relay + sent, n - sent, &q->counters.drop_sent_for_other);
 }
@@ -298,12 +294,28 @@ static void release(struct fs_end *e)
 	__atomic_store_n(&e->port->owner[e->q.queue], 0, __ATOMIC_RELEASE);
 }
 
+// drop_first drops the first frame behind the end of another process in the driver's code: net_tap may tell the length of
+// one and give the bytes of another. What comes behind it is right.
+static uint32_t drop_first(struct fs_end *e)
+{
+	struct rte_mbuf *m;
+
+	if (rte_eth_rx_burst(e->q.port, e->q.queue, &m, 1) == 1) {
+		rte_pktmbuf_free(m);
+		e->suspect = e->port->suspect[e->q.queue] = 0;
+	}
+	return 0;
+}
+
 uint64_t fs_cross_exchange(struct fs_end *e, uint32_t taken)
 {
 	struct fs_queue *q = &e->q;
-	bool entered = lcore_enter(q);
+	bool entered;
 	uint32_t kept, rx = 0;
 
+	if (unlikely(!enter(e)))
+		return FS_RESULT(taken, q->have, 0);
+	entered = lcore_enter(q);
 	if (e->hands > 0)
 		fs_lend_hands(e);
 	kept = send_or_post(e, taken);
@@ -311,20 +323,20 @@ uint64_t fs_cross_exchange(struct fs_end *e, uint32_t taken)
 	give_back(e);
 	refill(q, kept, taken);
 	if (e->via == e->slot) {
-		e->in_driver = 1;
-		rte_compiler_barrier();
-		rx = receive(q);
-		rte_compiler_barrier();
-		e->in_driver = 0;
+		into_driver(e);
+		rx = likely(!e->suspect) ? receive(q) : drop_first(e);
+		out_of_driver(e);
 	}
 	rx = take(e, rx);
 	if (unlikely(e->releasing))
 		release(e);
 	lcore_leave(q, entered);
+	leave(e);
 	return FS_RESULT(kept, q->have, rx);
 }
 
-uint64_t fs_cross_flush(struct fs_end *e, uint32_t taken)
+// fs_end_flush is fs_cross_flush for who is inside.
+uint64_t fs_end_flush(struct fs_end *e, uint32_t taken)
 {
 	struct fs_queue *q = &e->q;
 	bool entered = lcore_enter(q);
@@ -338,14 +350,30 @@ uint64_t fs_cross_flush(struct fs_end *e, uint32_t taken)
 	return FS_RESULT(kept, q->have, 0);
 }
 
-// fs_inject copies bytes into an mbuf of ours that is then handed over: 0, -ENOMEM. There must be room in hand.
+uint64_t fs_cross_flush(struct fs_end *e, uint32_t taken)
+{
+	uint64_t result = FS_RESULT(taken, e->q.have, 0);
+
+	if (likely(enter(e))) {
+		result = fs_end_flush(e, taken);
+		leave(e);
+	}
+	return result;
+}
+
+// fs_inject copies bytes into an mbuf of ours that is then handed over: 0, -ENOMEM, -EBUSY. There must be room in hand.
 int fs_inject(struct fs_end *e, const void *b, uint32_t len, uint32_t to, uint32_t flags)
 {
 	struct fs_queue *q = &e->q;
-	bool entered = lcore_enter(q);
 	struct rte_mbuf *head = NULL, *last = NULL;
+	bool entered;
 	int rc = 0;
 
+	if (unlikely(!enter(e))) {
+		q->counters.drop_hand_no_mbuf++;
+		return -EBUSY;
+	}
+	entered = lcore_enter(q);
 	do {
 		struct rte_mbuf *m = rte_pktmbuf_alloc(q->pool);
 		uint32_t n;
@@ -373,5 +401,6 @@ int fs_inject(struct fs_end *e, const void *b, uint32_t len, uint32_t to, uint32
 	e->hand[e->hands++] = (struct fs_hand){head, to, flags, 1};
 out:
 	lcore_leave(q, entered);
+	leave(e);
 	return rc;
 }

@@ -14,10 +14,11 @@
 enum {
 	FS_SLOTS_MAGIC = 0x746f6c73, // "slot"
 	FS_PORT_MAGIC = 0x74726f70,  // "port"
-	FS_LAYOUT = 2,               // another number for each change of what processes share here
+	FS_LAYOUT = 3,               // another number for each change of what processes share here
 	FS_MAX_SLOTS = 128,          // a slot has the mempool caches of the lcore id of its number
 	FS_MAX_QUEUES = 128,
-	FS_HANDS = 128,   // frames that can wait to be handed over
+	FS_PAUSE_MS = 5000, // the longest pause of a port
+	FS_HANDS = 128,     // frames that can wait to be handed over
 	FS_GIVEBACK = 256 // foreign mbufs that can wait to be given back
 };
 
@@ -51,6 +52,13 @@ struct fs_lent {
 	uint16_t flags; // of the frame
 };
 
+// Where a process is, in fs_end.at.
+enum {
+	FS_OUTSIDE,  // of all that touches the port
+	FS_INSIDE,   // an exchange or the like
+	FS_IN_DRIVER // the driver's code in it
+};
+
 struct fs_hand {
 	struct rte_mbuf *m;
 	uint16_t to, flags;
@@ -80,7 +88,9 @@ struct fs_end {
 		uint32_t to, base, n; // base: the ring's producer tail before
 		struct rte_mbuf *m[FS_BURST];
 	} lend __rte_cache_aligned;
-	uint32_t in_driver; // 1 while a driver's code runs
+	uint32_t at;        // where the process is: FS_OUTSIDE …
+	uint32_t was;       // where it was when it ended
+	uint32_t suspect;   // the next frame that the queue gives may be another's
 
 	struct fs_port *port;
 	uint32_t slot;
@@ -103,11 +113,14 @@ struct fs_port {
 	uint32_t slots, queues;
 	uint32_t descriptors; // of a queue, both ways
 	int32_t primary;      // its process
+	uint32_t paused;      // nobody may go inside
+	uint32_t restarts;    // of the device
 	struct fs_slots *all;
 	struct fs_mesh *mesh;
 	uint16_t owner[FS_MAX_QUEUES]; // slot + 1 of who polls the queue and uses its pool, 0: nobody
 	uint8_t seen[FS_MAX_SLOTS];    // somebody was there: its rings may have words
 	uint8_t up[FS_MAX_SLOTS];      // somebody is there: it may be lent to
+	uint8_t suspect[FS_MAX_QUEUES]; // a process has ended in the driver's code, and the device goes on as it is
 	struct rte_mempool *queue_pool[FS_MAX_QUEUES];
 	struct rte_mempool *slot_pool[FS_MAX_SLOTS];
 	int32_t rx_fd[FS_MAX_QUEUES]; // the primary's descriptors to wait for frames, -1: none
@@ -132,12 +145,17 @@ void fs_end_close(struct fs_end *e);
 int fs_end_mode(struct fs_end *e, uint32_t via, uint32_t queue, uint32_t taken);
 uint64_t fs_cross_exchange(struct fs_end *e, uint32_t taken);
 uint64_t fs_cross_flush(struct fs_end *e, uint32_t taken);
+uint64_t fs_end_flush(struct fs_end *e, uint32_t taken);
 int fs_inject(struct fs_end *e, const void *b, uint32_t len, uint32_t to, uint32_t flags);
 void fs_lend_hands(struct fs_end *e);
 void fs_push_back(struct fs_end *e);
 void fs_wake(struct fs_port *p, uint32_t slot);
 
+bool fs_enter_within(struct fs_end *e, uint32_t wait_ms);
+int fs_port_pause(struct fs_port *p, uint32_t wait_ms);
+void fs_port_resume(struct fs_port *p);
+
 int fs_arm_find(struct fs_port *p, uint32_t queue);
-void fs_end_arm(struct fs_end *e, bool on);
+int fs_end_arm(struct fs_end *e, bool on);
 
 #endif

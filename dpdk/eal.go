@@ -157,6 +157,26 @@ func (c *Config) removeFiles() error {
 	return errors.Join(append(errs, os.RemoveAll(dir))...)
 }
 
+// Forget removes the files of a secondary process that was killed: nobody else does, until the primary ends. It must not be
+// called for a process that lives.
+func Forget(pid int) error {
+	eal.mu.Lock()
+	defer eal.mu.Unlock()
+	if !eal.started {
+		return errNotStarted
+	}
+	var errs []error
+	for _, pattern := range []string{"mp_socket_%d_*", "fbarray_*_%d", "fbarray_*_%d_*"} {
+		files, _ := filepath.Glob(filepath.Join(runtimeDir(eal.config.prefix()), fmt.Sprintf(pattern, pid)))
+		for _, f := range files {
+			if err := os.Remove(f); !errors.Is(err, os.ErrNotExist) { // EAL removes sockets that nobody answers on
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // LcoreSocket is the NUMA node of an lcore.
 func LcoreSocket(lcore int) int { return int(C.rte_lcore_to_socket_id(C.uint(lcore))) }
 

@@ -109,9 +109,14 @@ struct fs_end *fs_port_end(struct fs_port *p, uint32_t slot)
 	return &p->end[slot];
 }
 
+// fs_slot_down notes that a slot's process has ended.
 void fs_slot_down(struct fs_port *p, uint32_t slot)
 {
+	struct fs_end *e = &p->end[slot];
+
 	__atomic_store_n(&p->up[slot], 0, __ATOMIC_SEQ_CST);
+	e->was = RTE_MAX(e->was, e->at);
+	e->at = FS_OUTSIDE;
 }
 
 // fs_port_owner is the slot that polls a queue, -1: none.
@@ -167,6 +172,7 @@ static int enter_mode(struct fs_end *e, uint32_t via, uint32_t queue)
 			return -EBUSY;
 		e->q.queue = queue;
 		e->queue_pool = pool;
+		e->suspect = p->suspect[queue];
 		e->lent_queue = lent_of(e, pool);
 		e->releasing = 0;
 	}
@@ -182,12 +188,16 @@ int fs_end_open(struct fs_end *e, uint32_t via, uint32_t queue)
 	bool entered;
 	int rc;
 
+	if (!fs_enter_within(e, FS_PAUSE_MS))
+		return -ETIMEDOUT;
 	e->queue_pool = NULL;
-	e->releasing = e->hands = e->guests = e->back = e->relays = e->in_driver = e->lend.busy = 0;
+	e->releasing = e->hands = e->guests = e->back = e->relays = e->was = e->lend.busy = 0;
 	e->q.have = e->q.held = 0;
 	rc = enter_mode(e, via, queue);
-	if (rc != 0)
+	if (rc != 0) {
+		leave(e);
 		return rc;
+	}
 	entered = lcore_enter(&e->q);
 	rc = fs_queue_open(&e->q);
 	lcore_leave(&e->q, entered);
@@ -195,6 +205,7 @@ int fs_end_open(struct fs_end *e, uint32_t via, uint32_t queue)
 		e->port->seen[e->slot] = 1;
 		__atomic_store_n(&e->port->up[e->slot], 1, __ATOMIC_SEQ_CST);
 	}
+	leave(e);
 	return rc;
 }
 
@@ -205,7 +216,7 @@ static void let_go(struct fs_end *e, uint32_t taken)
 	uint32_t kept;
 
 	fs_lend_hands(e);
-	kept = fs_cross_flush(e, taken) & 0xffff;
+	kept = fs_end_flush(e, taken) & 0xffff;
 	q->counters.drop_tx_queue_gave_up += kept;
 	free_burst(q);
 	memcpy(e->giveback + e->back, e->guest, e->guests * sizeof(e->guest[0]));
@@ -234,6 +245,8 @@ int fs_end_mode(struct fs_end *e, uint32_t via, uint32_t queue, uint32_t taken)
 		return -EINVAL; // from queue to queue only by way of another slot
 	if (via == e->slot && e->port->owner[queue] != 0)
 		return -EBUSY;
+	if (!fs_enter_within(e, FS_PAUSE_MS))
+		return -ETIMEDOUT;
 	let_go(e, taken);
 	entered = lcore_enter(&e->q);
 	rc = enter_mode(e, via, queue);
@@ -241,6 +254,7 @@ int fs_end_mode(struct fs_end *e, uint32_t via, uint32_t queue, uint32_t taken)
 		e->releasing = 1;
 	refill(&e->q, 0, 0);
 	lcore_leave(&e->q, entered);
+	leave(e);
 	return rc;
 }
 
@@ -251,6 +265,8 @@ void fs_end_close(struct fs_end *e)
 	bool entered;
 
 	__atomic_store_n(&p->up[e->slot], 0, __ATOMIC_SEQ_CST);
+	if (!fs_enter_within(e, FS_PAUSE_MS)) // the device will not come back
+		return;
 	let_go(e, 0);
 	entered = lcore_enter(&e->q);
 	if (e->queue_pool != NULL) {
@@ -265,4 +281,5 @@ void fs_end_close(struct fs_end *e)
 	free(e->q.rx);
 	e->q.tx = e->q.rx = NULL;
 	e->queue_pool = NULL;
+	leave(e);
 }

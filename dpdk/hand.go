@@ -68,7 +68,7 @@ func (q *QueuePair) flushShared() {
 }
 
 func (q *QueuePair) forgetHands() {
-	if !q.handed {
+	if !q.handed || q.e.hands > 0 { // a pause: they wait still
 		return
 	}
 	q.handed = false
@@ -89,7 +89,7 @@ func (q *QueuePair) may(to int) bool {
 	}
 	q.makeRoom()
 	p := &q.to[to]
-	if p.out.Free() <= p.pending {
+	if p.out.Free() <= p.pending || q.e.hands == C.FS_HANDS {
 		counters.drop_hand_ring_full++
 		return false
 	}

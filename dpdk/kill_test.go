@@ -97,10 +97,11 @@ func runWorker(t *testing.T, what string) {
 	}
 	all := progressOf(t, testSlots)
 	fmt.Println("ready")
-	if len(f) > 4 {
+	how := strings.Join(f[4:], "")
+	if how == "loop" {
 		loopWorker(t, m, q, &all[slot], ended.Load)
 	} else {
-		work(q, &all[slot], 1-slot, func() bool { return atomic.LoadUint64(&all[testSlots-1].turns) == quiet }, ended.Load)
+		work(q, &all[slot], 1-slot, func() bool { return atomic.LoadUint64(&all[testSlots-1].turns) == quiet }, ended.Load, how == "busy")
 	}
 	if err := q.Close(); err != nil {
 		t.Error(err)
@@ -114,8 +115,8 @@ func runWorker(t *testing.T, what string) {
 // quiet, in the last slot's place, has the workers send nothing of their own.
 const quiet = 1
 
-// work is a worker's loop.
-func work(q *QueuePair, told *progress, other int, quiet, ended func() bool) {
+// work is a worker's loop. A busy one polls without a pause.
+func work(q *QueuePair, told *progress, other int, quiet, ended func() bool, busy bool) {
 	for i := uint32(0); !ended(); i++ {
 		if i%2 == 0 && !quiet() && q.Queue().Free() > 64 {
 			f := q.Queue().Alloc()
@@ -143,7 +144,7 @@ func work(q *QueuePair, told *progress, other int, quiet, ended func() bool) {
 			}
 		}
 		atomic.AddUint64(&told.turns, 1)
-		if len(q.Queue().Rx) == 0 {
+		if len(q.Queue().Rx) == 0 && !busy {
 			runtime.Gosched()
 			time.Sleep(20 * time.Microsecond) // two CPUs serve all of the test
 		}
@@ -326,30 +327,7 @@ func killTest(t *testing.T, m *Mesh, p *Port, told []progress, end wire, lazy in
 	t.Helper()
 	ws := []*process{start(0), start(1)}
 	traffic := &told[testSlots-1].turns
-	var in, out, bad int
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() { // the other end
-		defer close(stopped)
-		for i := uint32(0); ; i++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			if atomic.LoadUint64(traffic) != quiet && end.put(numbered(i)) {
-				in++
-			}
-			for b := end.get(); b != nil; b = end.get() {
-				out++
-				if !check(b) && b[23] == 17 {
-					bad++
-				}
-			}
-			if i%16 == 0 {
-				time.Sleep(100 * time.Microsecond)
-			}
-		}
-	}()
+	stop := pump(told, end)
 	settle := func() (used [2]int) {
 		atomic.StoreUint64(traffic, quiet)
 		for same := 0; same < 3; same++ { // the workers may have to wait for a CPU
@@ -419,10 +397,41 @@ func killTest(t *testing.T, m *Mesh, p *Port, told []progress, end wire, lazy in
 			t.Errorf("slot %d: %+v", slot, told[slot])
 		}
 	}
-	close(stop)
-	<-stopped
-	if bad > 0 || in == 0 || out == 0 {
+	if in, out, bad := stop(); bad > 0 || in == 0 || out == 0 {
 		t.Errorf("%d packets in, %d out, %d of them not as sent", in, out, bad)
+	}
+}
+
+// pump has the other end send and receive, until it is stopped: then it tells how many packets.
+func pump(told []progress, end wire) (stop func() (in, out, bad int)) {
+	var in, out, bad int
+	stopping, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for i := uint32(0); ; i++ {
+			select {
+			case <-stopping:
+				return
+			default:
+			}
+			if atomic.LoadUint64(&told[testSlots-1].turns) != quiet && end.put(numbered(i)) {
+				in++
+			}
+			for b := end.get(); b != nil; b = end.get() {
+				out++
+				if !check(b) && b[23] == 17 {
+					bad++
+				}
+			}
+			if i%16 == 0 {
+				time.Sleep(100 * time.Microsecond)
+			}
+		}
+	}()
+	return func() (int, int, int) {
+		close(stopping)
+		<-stopped
+		return in, out, bad
 	}
 }
 
@@ -469,6 +478,7 @@ func openSharedVirtio(t *testing.T, m *Mesh) (*Port, *queueWire) {
 type queueWire struct {
 	q    [2]*QueuePair
 	n    int
+	out  [2]atomic.Uint64 // packets from each queue
 	wait [][]byte
 }
 
@@ -484,8 +494,9 @@ func (w *queueWire) put(b []byte) bool {
 
 func (w *queueWire) get() (b []byte) {
 	if len(w.wait) == 0 {
-		for _, q := range w.q {
+		for i, q := range w.q {
 			got, _ := turn(q)
+			w.out[i].Add(uint64(len(got)))
 			w.wait = append(w.wait, got...)
 		}
 	}

@@ -11,6 +11,36 @@
 #include "burst.h"
 #include "cross.h"
 
+// enter is called before an end's own process touches anything of the port: false, not now. The primary, which pauses
+// a port, has a barrier in all processes between its paused and its look at this at (pause.c): none is needed here.
+static inline bool enter(struct fs_end *e)
+{
+	__atomic_store_n(&e->at, FS_INSIDE, __ATOMIC_RELAXED);
+	rte_compiler_barrier();
+	if (likely(!__atomic_load_n(&e->port->paused, __ATOMIC_ACQUIRE)))
+		return true;
+	__atomic_store_n(&e->at, FS_OUTSIDE, __ATOMIC_RELEASE);
+	return false;
+}
+
+static inline void leave(struct fs_end *e)
+{
+	__atomic_store_n(&e->at, FS_OUTSIDE, __ATOMIC_RELEASE);
+}
+
+// into_driver and out_of_driver are around a driver's calls: who reclaims wants to know.
+static inline void into_driver(struct fs_end *e)
+{
+	e->at = FS_IN_DRIVER;
+	rte_compiler_barrier();
+}
+
+static inline void out_of_driver(struct fs_end *e)
+{
+	rte_compiler_barrier();
+	e->at = FS_INSIDE;
+}
+
 static inline struct fs_lent *fs_lent(const struct fs_slots *all, struct rte_mbuf *m)
 {
 	return RTE_MBUF_DYNFIELD(m, all->lent_offset, struct fs_lent *);

@@ -184,6 +184,16 @@ func (m *Mesh) Reclaim(slot int) (Reclaimed, error) {
 		if rc := C.fs_reclaim(p.shared, C.uint32_t(slot), &m.memory, reclaimWait, &r); rc < 0 {
 			errs = append(errs, &Error{Op: fmt.Sprintf("reclaim slot %d", slot), Port: p.id, Err: syscall.Errno(-rc), Log: "another process stands still"})
 		}
+		if r.in_driver != 0 && p.tears() {
+			p.torn = true
+		}
+		if p.torn {
+			if err := p.restart(); err != nil {
+				errs = append(errs, err)
+			} else {
+				total.Restarted++
+			}
+		}
 		total.Returned += int(r.returned)
 		total.Swept += int(r.swept)
 		total.Kept += int(r.kept)

@@ -47,10 +47,11 @@ type MeshConfig struct {
 
 // Reclaimed is what Mesh.Reclaim found.
 type Reclaimed struct {
-	Returned int  // mbufs of other slots that went back to them
-	Swept    int  // mbufs of the slot's own pools that were out and are free again
-	Kept     int  // mbufs of its own pools that other slots or the device still have, rightly
-	InDriver bool // the process ended inside a driver's code: what the driver left half done is kept as it is
+	Returned  int  // mbufs of other slots that went back to them
+	Swept     int  // mbufs of the slot's own pools that were out and are free again
+	Kept      int  // mbufs of its own pools that other slots or the device still have, rightly
+	InDriver  bool // the process ended inside a driver's code
+	Restarted int  // ports whose device was started anew, because the driver may have left its tables half written
 }
 
 // RSS is how a device spreads received packets over its queues.

@@ -42,6 +42,7 @@ type Port struct {
 	shared *C.struct_fs_port
 	rings  *ring.Mesh
 	ends   []*QueuePair // this process's, by slot
+	torn   bool         // a process has ended in the driver's code: the device must be started anew
 }
 
 // OpenPort sets a port up as the device's capabilities allow, and starts it. In a secondary process it attaches to a
@@ -131,9 +132,18 @@ const (
 )
 
 func (p *Port) tryStart() error {
-	if err := p.call(opConfigure, func() C.int { return C.fs_port_configure(&p.setup) }); err != nil {
+	if err := p.configure(); err != nil {
 		return err
 	}
+	return p.setGoing()
+}
+
+func (p *Port) configure() error {
+	return p.call(opConfigure, func() C.int { return C.fs_port_configure(&p.setup) })
+}
+
+// setGoing sets the queues up and starts the device.
+func (p *Port) setGoing() error {
 	for q := range p.config.Queues {
 		pool := p.pools[q]
 		if err := p.call(fmt.Sprintf("rte_eth_rx_queue_setup queue %d", q), func() C.int {
@@ -244,12 +254,7 @@ func (p *Port) close() error {
 	delete(eal.ports, p.id)
 	var errs []error
 	if p.primary {
-		errs = append(errs, p.call("rte_eth_dev_stop", func() C.int {
-			if p.driver == driverVirtioUser { // what it does about a peer that is gone it puts off, and close forgets that
-				C.fs_alarms_drain()
-			}
-			return C.rte_eth_dev_stop(p.cid())
-		}))
+		errs = append(errs, p.stop())
 	}
 	for _, q := range slices.Concat(p.queues, p.ends) {
 		if q != nil {
@@ -268,7 +273,19 @@ func (p *Port) close() error {
 	return errors.Join(errs...)
 }
 
-const driverVirtioUser = "net_virtio_user"
+func (p *Port) stop() error {
+	return p.call("rte_eth_dev_stop", func() C.int {
+		if p.driver == driverVirtioUser { // what it does about a peer that is gone it puts off, and close forgets that
+			C.fs_alarms_drain()
+		}
+		return C.rte_eth_dev_stop(p.cid())
+	})
+}
+
+const (
+	driverVirtioUser = "net_virtio_user"
+	driverTAP        = "net_tap"
+)
 
 func (p *Port) usable() error {
 	if p.closed || !eal.started {

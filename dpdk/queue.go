@@ -24,15 +24,16 @@ import (
 // QueuePair is one receive and one transmit queue of a port, with the frames between them and a loop. It belongs
 // to that loop, except where its methods say otherwise.
 type QueuePair struct {
-	queue stack.Queue
-	c     *C.struct_fs_queue
-	tx    []stack.Frame // all slots, in C memory
-	rx    []stack.Frame
-	port  *Port
-	index int
-	node  int // NUMA node of its frames
-	rxFD  int
-	event bool // rxFD is an eventfd
+	queue    stack.Queue
+	c        *C.struct_fs_queue
+	tx       []stack.Frame // all slots, in C memory
+	rx       []stack.Frame
+	port     *Port
+	index    int
+	node     int // NUMA node of its frames
+	rxFD     int
+	event    bool   // rxFD is an eventfd
+	restarts uint32 // of the device, when rxFD was found
 
 	// On a port that processes share:
 	e      *C.struct_fs_end

@@ -158,9 +158,9 @@ static int return_foreign(struct fs_port *p, uint32_t slot, uint32_t x, uint32_t
 int fs_reclaim(struct fs_port *p, uint32_t slot, const struct fs_memory *m, uint32_t wait_ms, struct fs_reclaimed *out)
 {
 	struct fs_end *e = &p->end[slot];
-	int rc;
+	int rc, inside;
 
-	__atomic_store_n(&p->up[slot], 0, __ATOMIC_SEQ_CST);
+	fs_slot_down(p, slot);
 	if (!p->seen[slot])
 		return 0;
 	rc = grace(p, slot, wait_ms);
@@ -178,19 +178,21 @@ int fs_reclaim(struct fs_port *p, uint32_t slot, const struct fs_memory *m, uint
 		if (rc != 0)
 			return rc;
 	}
-	out->in_driver |= e->in_driver;
+	inside = e->was == FS_IN_DRIVER;
+	out->in_driver |= inside;
 	if (p->slot_pool[slot] != NULL)
-		rc = fs_sweep(p, p->slot_pool[slot], m, e->in_driver, out);
+		rc = fs_sweep(p, p->slot_pool[slot], m, inside, out);
 	for (uint32_t q = 0; q < p->queues && rc == 0; q++) {
 		if (p->owner[q] != slot + 1)
 			continue;
-		rc = fs_sweep(p, p->queue_pool[q], m, e->in_driver, out);
+		p->suspect[q] |= inside;
+		rc = fs_sweep(p, p->queue_pool[q], m, inside, out);
 		if (rc == 0)
 			__atomic_store_n(&p->owner[q], 0, __ATOMIC_RELEASE);
 	}
 	if (rc == 0) {
 		p->all->line[slot].asleep = 0;
-		e->in_driver = e->hands = e->guests = e->back = e->relays = e->releasing = 0;
+		e->was = e->hands = e->guests = e->back = e->relays = e->releasing = 0;
 	}
 	return rc;
 }

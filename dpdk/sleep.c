@@ -10,7 +10,7 @@
 #include <rte_ethdev.h>
 #include <rte_memzone.h>
 
-#include "cross.h"
+#include "lend.h"
 
 // look copies a ring as it is with interrupts on or off.
 static int look(uint16_t port, uint16_t queue, int on, const struct rte_memzone *z, uint16_t *copy)
@@ -53,13 +53,27 @@ int fs_arm_find(struct fs_port *p, uint32_t queue)
 	return found == 1;
 }
 
-// fs_end_arm switches the interrupts of the queue that an end polls. The fence is between that and the last look at the
-// queue, before the sleep.
-void fs_end_arm(struct fs_end *e, bool on)
+static int switch_interrupt(struct fs_end *e, bool on)
 {
 	const struct fs_arm *arm = &e->port->arm[e->q.queue];
 
-	if (arm->word != NULL)
+	if (arm->word != NULL) {
 		__atomic_store_n(arm->word, on ? arm->on : arm->off, __ATOMIC_RELAXED);
+		return 0;
+	}
+	return on ? rte_eth_dev_rx_intr_enable(e->q.port, e->q.queue) : rte_eth_dev_rx_intr_disable(e->q.port, e->q.queue);
+}
+
+// fs_end_arm switches the interrupts of the queue that an end polls. The fence is between that and the last look at the
+// queue, before the sleep. During a pause it does nothing: who sleeps is woken at its end.
+int fs_end_arm(struct fs_end *e, bool on)
+{
+	int rc = 0;
+
+	if (enter(e)) {
+		rc = switch_interrupt(e, on);
+		leave(e);
+	}
 	rte_smp_mb();
+	return rc;
 }

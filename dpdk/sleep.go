@@ -23,7 +23,7 @@ import (
 // descriptors, of TAP queues and eventfds, under their numbers, which the primary leaves in shared memory.
 
 // sleepable are the drivers whose descriptors other processes can wait on.
-var sleepable = map[string]bool{"net_tap": true, driverVirtioUser: true, "net_virtio": true}
+var sleepable = map[string]bool{driverTAP: true, driverVirtioUser: true, "net_virtio": true}
 
 // shareFDs notes the descriptors of the queues, for other processes.
 func (p *Port) shareFDs() {
@@ -79,6 +79,9 @@ func kindOf(fd int) string {
 // findFD looks for a descriptor to wait on. Frames that come by way of another slot are announced as all that is in
 // rings is.
 func (q *QueuePair) findFD() {
+	if q.e != nil {
+		q.restarts = uint32(q.e.port.restarts)
+	}
 	switch {
 	case q.e != nil && q.mode.via:
 		q.rxFD, q.event = int(C.fs_wake_fds[q.slot]), false
@@ -90,7 +93,12 @@ func (q *QueuePair) findFD() {
 }
 
 // RxFD implements stack.Sleeper.
-func (q *QueuePair) RxFD() int { return q.rxFD }
+func (q *QueuePair) RxFD() int {
+	if q.e != nil && q.c != nil && q.restarts != uint32(q.e.port.restarts) {
+		q.findFD()
+	}
+	return q.rxFD
+}
 
 // ArmRx implements stack.Sleeper. A TAP descriptor is readable while frames wait, whether armed or not, and is not
 // read from here: that would lose a frame.
@@ -101,14 +109,13 @@ func (q *QueuePair) ArmRx(on bool) error {
 	if !on {
 		defer q.drain()
 	}
-	if q.e != nil && !q.port.primary {
-		C.fs_end_arm(q.e, C.bool(on))
-		return nil
-	}
 	op, rc := "rte_eth_dev_rx_intr_enable", C.int(0)
-	if on {
+	switch {
+	case q.e != nil:
+		rc = C.fs_end_arm(q.e, C.bool(on))
+	case on:
 		rc = C.rte_eth_dev_rx_intr_enable(q.port.cid(), C.uint16_t(q.index))
-	} else {
+	default:
 		op = "rte_eth_dev_rx_intr_disable"
 		rc = C.rte_eth_dev_rx_intr_disable(q.port.cid(), C.uint16_t(q.index))
 	}

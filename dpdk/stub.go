@@ -23,6 +23,9 @@ func Init(Config) error { return errStub }
 // Cleanup has nothing to give back.
 func Cleanup() error { return nil }
 
+// Forget removes the files of a secondary process that was killed.
+func Forget(int) error { return errStub }
+
 // LcoreSocket is the NUMA node of an lcore.
 func LcoreSocket(int) int { return -1 }
 
