@@ -44,6 +44,7 @@ type engine struct {
 	net        *netstack.Netstack
 	tcp        *tcp.TCP // nil: netstack's serves
 	sysctlers  []sysctler
+	defaults   map[string]string // of the sysctls that the config has set
 	api        *Stack
 	failed     chan error    // the loop's, if it ends by itself
 	orders     chan endOrder // to end

@@ -62,7 +62,7 @@ func (s *settings) difference(to *config.Config) (now, restart []config.Place) {
 		if _, there := values[p]; there {
 			continue
 		}
-		if changeable(p) && s.known(p) && p.Section != "freebsd.sysctl" { // whose default nobody remembers
+		if changeable(p) && s.known(p) {
 			now = append(now, p)
 		} else {
 			restart = append(restart, p)
@@ -167,31 +167,31 @@ func (e *engine) reload(to *config.Config) ([]string, error) {
 	return lines, nil
 }
 
-// resetSysctls sets those sysctls that changed. If one is wrong, those before it get their values back.
+// resetSysctls sets those sysctls that changed; one whose line is gone gets the value back that it had before any line. If
+// one is wrong, those before it get their values back.
 func (e *engine) resetSysctls(changed []config.Place, to *config.Config) error {
-	type earlier struct {
-		layer       sysctler
-		name, value string
-	}
+	type earlier struct{ name, value string }
 	var undo []earlier
-	for _, s := range to.Sysctl {
-		if !slices.Contains(changed, config.Place{Section: "freebsd.sysctl", Key: s.Name}) {
+	for _, p := range changed {
+		if p.Section != "freebsd.sysctl" {
 			continue
 		}
-		for _, l := range e.sysctlers {
-			old, err := l.Sysctl(s.Name)
-			if err != nil {
-				continue
-			}
-			if err := l.SetSysctl(s.Name, s.Value); err != nil {
-				for _, u := range slices.Backward(undo) {
-					u.layer.SetSysctl(u.name, u.value)
-				}
-				return &config.Error{File: to.File, Line: s.Line, Section: "freebsd.sysctl", Key: s.Name, Value: s.Value, Want: err.Error()}
-			}
-			undo = append(undo, earlier{l, s.Name, old})
-			break
+		l, old := e.sysctl(p.Key)
+		if l == nil {
+			continue
 		}
+		s := config.Setting{Name: p.Key, Value: e.defaults[p.Key]}
+		if i := slices.IndexFunc(to.Sysctl, func(s config.Setting) bool { return s.Name == p.Key }); i >= 0 {
+			s = to.Sysctl[i]
+		}
+		if err := e.setSysctl(l, s); err != nil {
+			for _, u := range slices.Backward(undo) {
+				l, _ := e.sysctl(u.name)
+				l.SetSysctl(u.name, u.value)
+			}
+			return &config.Error{File: to.File, Line: s.Line, Section: "freebsd.sysctl", Key: s.Name, Value: s.Value, Want: err.Error()}
+		}
+		undo = append(undo, earlier{p.Key, old})
 	}
 	return nil
 }

@@ -39,23 +39,43 @@ func (e *engine) portSysctl(p *netstack.PortConfig) error {
 // setSysctls hands the others to the layers that know them, and warns of the rest.
 func (e *engine) setSysctls() error {
 	var unknown []string
-next:
 	for _, s := range e.cfg.Sysctl {
 		if portSysctls[s.Name] != nil {
 			continue
 		}
-		for _, l := range e.sysctlers {
-			if _, err := l.Sysctl(s.Name); err == nil {
-				if err := l.SetSysctl(s.Name, s.Value); err != nil {
-					return e.wrongSysctl(s, err)
-				}
-				continue next
-			}
+		if l, _ := e.sysctl(s.Name); l == nil {
+			unknown = append(unknown, s.Name)
+		} else if err := e.setSysctl(l, s); err != nil {
+			return e.wrongSysctl(s, err)
 		}
-		unknown = append(unknown, s.Name)
 	}
 	if len(unknown) > 0 {
 		e.log.Warn(e.cfg.File + ": [freebsd.sysctl]: these have no effect with tcp=" + e.cfg.Stack.TCP + ": " + strings.Join(unknown, ", "))
+	}
+	return nil
+}
+
+// sysctl returns the layer that has a sysctl, nil if none does, and its value.
+func (e *engine) sysctl(name string) (sysctler, string) {
+	for _, l := range e.sysctlers {
+		if value, err := l.Sysctl(name); err == nil {
+			return l, value
+		}
+	}
+	return nil, ""
+}
+
+// setSysctl sets a sysctl, and remembers what it was before the first time.
+func (e *engine) setSysctl(l sysctler, s config.Setting) error {
+	before, _ := l.Sysctl(s.Name)
+	if err := l.SetSysctl(s.Name, s.Value); err != nil {
+		return err
+	}
+	if _, known := e.defaults[s.Name]; !known {
+		if e.defaults == nil {
+			e.defaults = map[string]string{}
+		}
+		e.defaults[s.Name] = before
 	}
 	return nil
 }
