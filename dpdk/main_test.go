@@ -2,6 +2,7 @@ package dpdk
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -20,6 +21,29 @@ import (
 
 // child is the environment variable that tells a re-executed test binary which test it is for.
 const child = "FSTACK_DPDK_TEST"
+
+// TestMain has a process that will start EAL begin anew while it has something where EAL puts what processes share, from
+// 4 GB on: Go's runtime may have its heap there, and then a secondary cannot start.
+func TestMain(m *testing.M) {
+	const from, to, anew = 4 << 30, 516 << 30, child + "_ANEW"
+	if os.Getenv(child) != "" && len(os.Getenv(anew)) < 30 && mapped(from, to) {
+		os.Setenv(anew, os.Getenv(anew)+"x")
+		unix.Exec("/proc/self/exe", os.Args, os.Environ())
+	}
+	os.Exit(m.Run())
+}
+
+// mapped tells whether this process has anything between two addresses.
+func mapped(from, to uint64) bool {
+	maps, _ := os.ReadFile("/proc/self/maps")
+	for l := range bytes.Lines(maps) {
+		var start, end uint64
+		if n, _ := fmt.Sscanf(string(l), "%x-%x ", &start, &end); n == 2 && start < to && from < end {
+			return true
+		}
+	}
+	return false
+}
 
 // alone gives a test a process of its own, since EAL starts once in a process: in the first process it runs the test
 // binary again for this one test and returns false; in the second it returns true. Both have the same t.Name.
