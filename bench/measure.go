@@ -118,6 +118,7 @@ func (b *bench) overVirtio(r *row) (res result, err error) {
 	if err := load.Wait(); err != nil {
 		return res, errors.Join(fmt.Errorf("load: %w: %s", err, strings.TrimSpace(says.String())), p.stop())
 	}
+	share := p.share()
 	if res, err = parseLoad(out.String()); err != nil {
 		return res, errors.Join(err, p.stop())
 	}
@@ -130,7 +131,6 @@ func (b *bench) overVirtio(r *row) (res result, err error) {
 		return res, nil
 	}
 	// The loop was as busy while load warmed up, and others had the CPU as much in its busy turns as in the others.
-	share := p.share()
 	res.Busy = time.Duration(float64(p.loopBusy()) * float64(b.span) / float64(b.span+warmup) * share)
 	if share < .9 {
 		res.Errors += fmt.Sprintf(" (others had the server's CPU for %.0f %% of the time)", 100*(1-share))

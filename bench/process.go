@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -15,10 +16,11 @@ import (
 
 // process is a server that runs.
 type process struct {
-	cmd     *exec.Cmd
-	exited  chan error
-	started time.Time
-	ended   time.Time
+	cmd    *exec.Cmd
+	exited chan error
+
+	served time.Time     // when it said that it is serving
+	before time.Duration // CPU time until then
 
 	mu  sync.Mutex
 	out bytes.Buffer
@@ -39,7 +41,7 @@ func (p *process) said() string {
 
 // startProcess starts a server and waits until it says that it is serving, in each of its workers.
 func startProcess(cmd *exec.Cmd, workers int) (*process, error) {
-	p := &process{cmd: cmd, exited: make(chan error, 1), started: time.Now()}
+	p := &process{cmd: cmd, exited: make(chan error, 1)}
 	cmd.Stdout, cmd.Stderr = p, p
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM} // Ctrl-C is for the driver
 	if err := cmd.Start(); err != nil {
@@ -56,6 +58,7 @@ func startProcess(cmd *exec.Cmd, workers int) (*process, error) {
 			return nil, errors.Join(fmt.Errorf("%s does not serve: %s", cmd.Path, lastLine(p.said())), p.stop())
 		}
 	}
+	p.served, p.before = time.Now(), p.cpuTime()
 	return p, nil
 }
 
@@ -64,7 +67,6 @@ func (p *process) stop() error {
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case err := <-p.exited:
-		p.ended = time.Now()
 		var exit *exec.ExitError
 		if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGTERM {
 			return nil
@@ -76,10 +78,21 @@ func (p *process) stop() error {
 	}
 }
 
-// share is the part of the time in which the process had a CPU, of one that has ended and never rested.
+// share is the part of the time since it serves in which the process had a CPU, of one that never rests.
 func (p *process) share() float64 {
-	s := p.cmd.ProcessState
-	return min(1, (s.UserTime()+s.SystemTime()).Seconds()/p.ended.Sub(p.started).Seconds())
+	return min(1, (p.cpuTime()-p.before).Seconds()/time.Since(p.served).Seconds())
+}
+
+// cpuTime is what all threads of the process have used: proc(5), fields 14 and 15 of stat, in 1/100 s. 0: it has ended.
+func (p *process) cpuTime() time.Duration {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * time.Second / 100
 }
 
 // loopBusy is the time of the stack's loop in turns in which something happened, with the application, by its log.
