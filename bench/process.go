@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -12,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/fstack-go/fstack/bench/core"
 )
 
 // process is a server that runs.
@@ -58,7 +59,7 @@ func startProcess(cmd *exec.Cmd, workers int) (*process, error) {
 			return nil, errors.Join(fmt.Errorf("%s does not serve: %s", cmd.Path, lastLine(p.said())), p.stop())
 		}
 	}
-	p.served, p.before = time.Now(), p.cpuTime()
+	p.served, p.before = time.Now(), core.TimeOf(p.cmd.Process.Pid)
 	return p, nil
 }
 
@@ -80,19 +81,7 @@ func (p *process) stop() error {
 
 // share is the part of the time since it serves in which the process had a CPU, of one that never rests.
 func (p *process) share() float64 {
-	return min(1, (p.cpuTime()-p.before).Seconds()/time.Since(p.served).Seconds())
-}
-
-// cpuTime is what all threads of the process have used: proc(5), fields 14 and 15 of stat, in 1/100 s. 0: it has ended.
-func (p *process) cpuTime() time.Duration {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * time.Second / 100
+	return min(1, (core.TimeOf(p.cmd.Process.Pid)-p.before).Seconds()/time.Since(p.served).Seconds())
 }
 
 // loopBusy is the time of the stack's loop in turns in which something happened, with the application, by its log.

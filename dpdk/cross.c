@@ -370,7 +370,7 @@ int fs_inject(struct fs_end *e, const void *b, uint32_t len, uint32_t to, uint32
 	int rc = 0;
 
 	if (unlikely(!enter(e))) {
-		q->counters.drop_hand_no_mbuf++;
+		q->counters.drop_hand_paused++;
 		return -EBUSY;
 	}
 	entered = lcore_enter(q);

@@ -14,7 +14,7 @@
 enum {
 	FS_SLOTS_MAGIC = 0x746f6c73, // "slot"
 	FS_PORT_MAGIC = 0x74726f70,  // "port"
-	FS_LAYOUT = 3,               // another number for each change of what processes share here
+	FS_LAYOUT = 4,               // another number for each change of what processes share here
 	FS_MAX_SLOTS = 128,          // a slot has the mempool caches of the lcore id of its number
 	FS_MAX_QUEUES = 128,
 	FS_PAUSE_MS = 5000, // the longest pause of a port

@@ -57,6 +57,7 @@ struct fs_counters {
 	uint64_t drop_hand_nobody;
 	uint64_t drop_hand_no_mbuf;
 	uint64_t drop_hand_lent_too_many;
+	uint64_t drop_hand_paused;
 	uint64_t drop_tx_nobody_sends;
 	uint64_t drop_tx_queue_gave_up;
 	uint64_t drop_sent_for_other;

@@ -2,7 +2,6 @@ package dpdk
 
 import (
 	"bytes"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	huge "github.com/fstack-go/fstack/internal/hugepages"
+	workers "github.com/fstack-go/fstack/internal/supervise"
 )
 
 // child is the environment variable that tells a re-executed test binary which test it is for.
@@ -26,23 +26,11 @@ const child = "FSTACK_DPDK_TEST"
 // 4 GB on: Go's runtime may have its heap there, and then a secondary cannot start.
 func TestMain(m *testing.M) {
 	const from, to, anew = 4 << 30, 516 << 30, child + "_ANEW"
-	if os.Getenv(child) != "" && len(os.Getenv(anew)) < 30 && mapped(from, to) {
+	if os.Getenv(child) != "" && len(os.Getenv(anew)) < 30 && workers.Mapped(from, to) {
 		os.Setenv(anew, os.Getenv(anew)+"x")
 		unix.Exec("/proc/self/exe", os.Args, os.Environ())
 	}
 	os.Exit(m.Run())
-}
-
-// mapped tells whether this process has anything between two addresses.
-func mapped(from, to uint64) bool {
-	maps, _ := os.ReadFile("/proc/self/maps")
-	for l := range bytes.Lines(maps) {
-		var start, end uint64
-		if n, _ := fmt.Sscanf(string(l), "%x-%x ", &start, &end); n == 2 && start < to && from < end {
-			return true
-		}
-	}
-	return false
 }
 
 // alone gives a test a process of its own, since EAL starts once in a process: in the first process it runs the test

@@ -18,6 +18,7 @@ type QueueCounters struct {
 	DropHandNobody      uint64 `help:"frames not handed over because nobody is at the other end"`
 	DropHandNoMbuf      uint64 `help:"frames not handed over because the pool had no mbuf for a copy"`
 	DropHandLentTooMany uint64 `help:"frames not handed over because too many mbufs were with other lcores, and the queue needs the rest"`
+	DropHandPaused      uint64 `help:"datagrams not handed over because the device was just being started anew"`
 	DropTxNobodySends   uint64 `help:"frames not sent because the lcore that sends for this one is gone"`
 	DropTxQueueGaveUp   uint64 `help:"frames that the device had not taken when the queue went to another lcore"`
 	DropSentForOther    uint64 `help:"frames of other lcores not sent because the device did not take them or the pool had no mbuf for a copy"`

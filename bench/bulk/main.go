@@ -21,7 +21,7 @@ import (
 	"runtime"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/fstack-go/fstack/bench/core"
 )
 
 const chunk = 64 << 10 // bytes of a write or read
@@ -65,10 +65,8 @@ func main() {
 
 func run(pair, to, mode string, mtu bool, cpu int, span time.Duration) (r report, err error) {
 	if cpu >= 0 {
-		var set unix.CPUSet
-		set.Set(cpu)
-		if err := unix.SchedSetaffinity(0, &set); err != nil {
-			return r, fmt.Errorf("-cpu %d: %w", cpu, err)
+		if err := core.Pin(cpu); err != nil {
+			return r, fmt.Errorf("-cpu: %w", err)
 		}
 	}
 	var s stream
@@ -102,9 +100,9 @@ func measure(s stream, span time.Duration) (r report, err error) {
 	if m != nil {
 		m.spent = [2]int64{}
 	}
-	cpu, begin := cpuTime(), time.Now()
+	cpu, begin := core.ProcessTime(), time.Now()
 	n, err := until(s, begin.Add(span))
-	wall, spent := time.Since(begin), cpuTime()-cpu
+	wall, spent := time.Since(begin), core.ProcessTime()-cpu
 	if err == nil && n == 0 {
 		err = errors.New("nothing arrived")
 	}
@@ -125,13 +123,4 @@ func until(s stream, end time.Time) (n int, err error) {
 		n += k
 	}
 	return n, err
-}
-
-// cpuTime is how long this process has run, in the kernel and outside.
-func cpuTime() time.Duration {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -16,14 +16,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/fstack-go/fstack/bench/core"
 	"github.com/fstack-go/fstack/dpdk"
 )
 
@@ -95,26 +93,6 @@ func measure(two bool, span time.Duration) (err error) {
 	return json.NewEncoder(os.Stdout).Encode(s)
 }
 
-// pin binds the calling goroutine to a CPU.
-func pin(cpu int) error {
-	runtime.LockOSThread()
-	var set unix.CPUSet
-	set.Set(cpu)
-	if err := unix.SchedSetaffinity(0, &set); err != nil {
-		return fmt.Errorf("CPU %d: %w", cpu, err)
-	}
-	return nil
-}
-
-// cpuTime is how long the calling thread has run.
-func cpuTime() time.Duration {
-	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
-		return 0
-	}
-	return time.Duration(t.Nano())
-}
-
 // hand gives all received frames to slot 1, and says how many it took.
 func hand(q *dpdk.QueuePair) (n uint64) {
 	for rx := q.Queue().Rx; len(rx) > 0 && q.Hand(rx[:1], 1, 0); rx = rx[1:] {
@@ -126,23 +104,23 @@ func hand(q *dpdk.QueuePair) (n uint64) {
 // oneLoop takes turns, a thousand with a hand-over and a thousand without, so that both meet the same neighbours.
 func oneLoop(from, to *dpdk.QueuePair, span time.Duration) (s says, err error) {
 	const turns = 1000
-	if err := pin(1); err != nil {
+	if err := core.Pin(1); err != nil {
 		return s, err
 	}
 	var with, without time.Duration
 	for end := time.Now().Add(span); time.Now().Before(end); {
-		begin := cpuTime()
+		begin := core.ThreadTime()
 		for range turns {
 			from.Exchange()
 			to.Exchange()
 		}
-		middle := cpuTime()
+		middle := core.ThreadTime()
 		for range turns {
 			from.Exchange()
 			s.Packets += hand(from)
 			to.Exchange()
 		}
-		without, with = without+middle-begin, with+cpuTime()-middle
+		without, with = without+middle-begin, with+core.ThreadTime()-middle
 	}
 	for range 4 { // what is under way arrives
 		from.Exchange()
@@ -160,19 +138,19 @@ func twoLoops(from, to *dpdk.QueuePair, span time.Duration) (s says, err error) 
 	pinned, done := make(chan error), make(chan struct{})
 	go func() {
 		defer close(done)
-		pinned <- pin(1)
-		begin, cpu := time.Now(), cpuTime()
+		pinned <- core.Pin(1)
+		begin, cpu := time.Now(), core.ThreadTime()
 		for !stop.Load() {
 			to.Exchange()
 		}
-		share = float64(cpuTime()-cpu) / float64(time.Since(begin))
+		share = float64(core.ThreadTime()-cpu) / float64(time.Since(begin))
 	}()
-	if err := errors.Join(<-pinned, pin(0)); err != nil {
+	if err := errors.Join(<-pinned, core.Pin(0)); err != nil {
 		stop.Store(true)
 		<-done
 		return s, err
 	}
-	begin, cpu := time.Now(), cpuTime()
+	begin, cpu := time.Now(), core.ThreadTime()
 	for time.Since(begin) < span {
 		for range 1000 {
 			from.Exchange()
@@ -180,7 +158,7 @@ func twoLoops(from, to *dpdk.QueuePair, span time.Duration) (s says, err error) 
 		}
 	}
 	took := time.Since(begin)
-	s.Share = float64(cpuTime()-cpu) / float64(took)
+	s.Share = float64(core.ThreadTime()-cpu) / float64(took)
 	s.Nanos = float64(took) / float64(max(s.Packets, 1))
 	from.Exchange()
 	stop.Store(true)

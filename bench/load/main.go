@@ -18,8 +18,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/fstack-go/fstack/bench/core"
 	"github.com/fstack-go/fstack/dpdk"
 	"github.com/fstack-go/fstack/stack"
 )
@@ -61,8 +60,8 @@ func load(o options) (err error) {
 	if o.hold {
 		io.Copy(io.Discard, os.Stdin)
 	}
-	if err := pin(o.lcore); err != nil {
-		return err
+	if err := core.Pin(o.lcore); err != nil {
+		return fmt.Errorf("-lcore: %w", err)
 	}
 	runtime.GC()
 	debug.SetGCPercent(-1) // nothing is allocated from here on
@@ -85,19 +84,13 @@ func realClock() func() int64 {
 
 // cpuClock returns a clock of the CPU time of this process, the garbage collector's with it.
 func cpuClock() func() int64 {
-	return func() int64 {
-		var t unix.Timespec
-		if unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t) != nil {
-			return 0
-		}
-		return int64(time.Hour) + t.Nano()
-	}
+	return func() int64 { return int64(time.Hour + core.ProcessTime()) }
 }
 
 // loadInside measures a server in this process.
 func loadInside(o options, interrupted func() bool) error {
-	if err := pin(o.lcore); err != nil {
-		return err
+	if err := core.Pin(o.lcore); err != nil {
+		return fmt.Errorf("-lcore: %w", err)
 	}
 	debug.SetGCPercent(-1) // but for what -gc asks for
 	clock := realClock()
@@ -174,15 +167,4 @@ func openDevice(o *options) (*dpdk.Port, stack.Device, error) {
 func logLine(verbose bool) func(slog.Level, string) {
 	h := slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: map[bool]slog.Level{false: slog.LevelError, true: slog.LevelInfo}[verbose]})
 	return func(level slog.Level, line string) { slog.New(h).Log(context.Background(), level, line) }
-}
-
-// pin binds the calling goroutine to a CPU.
-func pin(cpu int) error {
-	runtime.LockOSThread()
-	var set unix.CPUSet
-	set.Set(cpu)
-	if err := unix.SchedSetaffinity(0, &set); err != nil {
-		return fmt.Errorf("-lcore %d: %w", cpu, err)
-	}
-	return nil
 }

@@ -6,8 +6,7 @@ import (
 	"io"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/fstack-go/fstack/bench/core"
 	"github.com/fstack-go/fstack/stack"
 )
 
@@ -76,16 +75,7 @@ func (l *client) measure() {
 	if l.inside != nil {
 		l.inside.begin()
 	}
-	l.cpu = cpuTime()
-}
-
-// cpuTime is how long the calling thread has run.
-func cpuTime() time.Duration {
-	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
-		return 0
-	}
-	return time.Duration(t.Nano())
+	l.cpu = core.ThreadTime()
 }
 
 // report sums up a measurement of d.
@@ -98,7 +88,7 @@ func (l *client) report(d time.Duration) report {
 		Seconds: d.Seconds(), Requests: per(c.Requests), Connects: per(c.Connects),
 		Received: per(c.Bytes) * 8 / 1e9, Sent: per(c.BytesSent) * 8 / 1e9,
 		IdleShare:   float64(l.idle) / float64(d),
-		CPUShare:    float64(cpuTime()-l.cpu) / float64(d),
+		CPUShare:    float64(core.ThreadTime()-l.cpu) / float64(d),
 		Established: l.established, Failures: c.failures(), Counters: map[string]uint64{},
 	}
 	if c.Requests > 0 {

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/fstack-go/fstack/bench/core"
 	"github.com/fstack-go/fstack/dpdk"
 )
 
@@ -49,7 +50,7 @@ func respond(socket string) error {
 	if err != nil {
 		return err
 	}
-	if err := pin(o.lcore); err != nil {
+	if err := core.Pin(o.lcore); err != nil {
 		return err
 	}
 	r := newResponder(q, 650)
